@@ -1,0 +1,42 @@
+# Everything a newcomer runs. ARGS is handed on: make demo ARGS="--speed 60 --seconds 60"
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test live check bench lock clean
+
+ARGS ?=
+BIN := .venv/bin
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+setup: ## the environment in .venv, everything for development
+	@deploy/setup/venv.sh dev
+
+demo: ## a simulated city and the page that shows it live
+	@deploy/setup/venv.sh demo
+	@deploy/setup/need.sh mosquitto || echo "setup: the demo goes on with its own broker"
+	@$(BIN)/gampong demo $(ARGS)
+
+test: setup ## the tests, on the embedded store and a real mosquitto
+	@deploy/setup/need.sh mosquitto
+	@$(BIN)/python -m pytest -m "not live and not browser" $(ARGS)
+
+live: setup ## the same line on real mosquitto, InfluxDB 2 and Chromium
+	@deploy/setup/need.sh mosquitto chromium
+	@deploy/influxd/build.sh
+	@$(BIN)/python -m pytest -m "live or browser" $(ARGS)
+
+check: setup ## format, lint, types, architecture
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: setup ## the benchmarks
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: ## requirements/*.txt again from pyproject.toml (LOCK_ARGS=--upgrade for newer ones)
+	@deploy/setup/lock.sh
+
+clean: ## remove the environment and every cache
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

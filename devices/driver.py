@@ -1,0 +1,129 @@
+"""What a driver is, and how one is found.
+
+A driver is one file `devices/<model>.py` that ends in `DRIVER = Driver(...)`, with its vectors
+beside it in `devices/<model>.vectors.toml`. Adding a sensor adds these two files and edits no
+other: a vectors file in the folder is what makes its neighbour a driver.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from importlib import resources
+from typing import Protocol
+
+import msgspec
+
+from devices.reading import Payload, Values
+
+VECTORS_SUFFIX = ".vectors.toml"
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """A whole frame with a good integrity check, as the device sent it."""
+
+    data: bytes
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """Bytes that belong to no frame: `reason` is `checksum`, `garbage` or `truncated`."""
+
+    reason: str
+    size: int
+
+
+class Framer(Protocol):
+    """Finds frames in a byte stream that begins anywhere. No clock, no IO, bounded memory."""
+
+    def feed(self, data: bytes) -> list[Frame | Noise]:
+        """Take the next bytes; return what they complete, in order."""
+        ...
+
+    def reset(self) -> None:
+        """Forget a half-read frame, as after the port was opened again."""
+        ...
+
+
+class UartLink(msgspec.Struct, frozen=True):
+    """A sensor that talks on a serial port of its own.
+
+    `poll` is what makes it answer (empty for one that sends by itself).
+    """
+
+    framer: Callable[[], Framer]
+    baudrate: int = 9600
+    poll: bytes = b""
+
+
+class ModbusLink(msgspec.Struct, frozen=True):
+    """A Modbus RTU slave: which registers one reading takes (`Payload.data` is their bytes)."""
+
+    function: int
+    register: int
+    count: int
+    baudrate: int = 9600
+    parity: str = "N"
+
+
+class LorawanLink(msgspec.Struct, frozen=True):
+    """A LoRaWAN device behind a network server."""
+
+
+class HotspotLink(msgspec.Struct, frozen=True):
+    """An access point asked over HTTP (`Payload.data` is a JSON object of its answers)."""
+
+
+Link = UartLink | ModbusLink | LorawanLink | HotspotLink
+
+
+class Driver(msgspec.Struct, frozen=True):
+    """One product, or one family with the same layout.
+
+    Args:
+        name: the module's name, used in configurations.
+        vendor: who makes it, as printed on it.
+        models: the product names this file decodes.
+        kind: the kind of its readings, a key of `KINDS`.
+        link: how it is reached.
+        decode: payload to values, one for each record in it; raises `Undecodable`, nothing else.
+        encode: values to the payload that this model would send for them; the inverse of decode
+            within the sensor's resolution, and its voice in the simulator.
+        raw_field: the field that holds the sensor's own measurement.
+        resolution: smallest step of `raw_field`.
+        heartbeat_s: how often it reports by itself with factory settings.
+    """
+
+    name: str
+    vendor: str
+    models: tuple[str, ...]
+    kind: str
+    link: Link
+    decode: Callable[[Payload], tuple[Values, ...]]
+    encode: Callable[[Values], Payload]
+    raw_field: str
+    resolution: float
+    heartbeat_s: float
+
+
+class UnknownDriver(LookupError):
+    """A driver name that isn't in the folder; the message lists the names that are."""
+
+
+def driver_names() -> tuple[str, ...]:
+    """Names of all drivers in the folder, sorted."""
+    names = (item.name for item in resources.files("devices").iterdir())
+    return tuple(
+        sorted(n.removesuffix(VECTORS_SUFFIX) for n in names if n.endswith(VECTORS_SUFFIX))
+    )
+
+
+def load_driver(name: str) -> Driver:
+    """The driver of that name; only its own file is imported.
+
+    Raises:
+        UnknownDriver: no such file; the message lists what there is.
+    """
+    if name not in driver_names():
+        raise UnknownDriver(f"no driver {name!r}; there are: {', '.join(driver_names())}")
+    driver: Driver = importlib.import_module(f"devices.{name}").DRIVER
+    return driver

@@ -1,0 +1,162 @@
+"""The one place where kinds, fields, types, units and ranges are named.
+
+In: nothing. Out: `KINDS`, a table that every other room reads: drivers name their kind, the guard
+checks types and ranges, panels take units and states, the documents print it.
+
+Names follow the FIWARE Smart Data Models (Parking, WasteManagement, PointOfInteraction) in snake
+case; a unit stands last in the name where it isn't the SI base unit. A field's type never changes:
+a database fixes it at the first write, so a new type is a new name. Physical quantities are floats
+even where today's sensor gives whole numbers, because the next sensor won't.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class FieldType(StrEnum):
+    """How a field travels in line protocol: `3i`, `3.5`, `"text"`."""
+
+    INTEGER = "integer"
+    FLOAT = "float"
+    TEXT = "text"
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One field of a kind.
+
+    `low` and `high` bound what is physically possible, both included; a value outside is refused
+    with reason `range` and never stored. `choices` closes the set of a text field; a text field
+    without choices takes up to 64 characters of `TEXT_ALPHABET`.
+    """
+
+    name: str
+    type: FieldType
+    about: str
+    unit: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[str, ...] = ()
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """A measurement: what one sort of device says.
+
+    `state` is the field an operator reads first; `expiry_s` is the least age after which a reading
+    counts as unknown; `heartbeat_s` is how often a device is expected when its configuration
+    doesn't say.
+    """
+
+    name: str
+    about: str
+    state: str
+    fields: dict[str, Field]
+    heartbeat_s: float
+    expiry_s: float
+
+
+TEXT_ALPHABET = r"A-Za-z0-9 ._:/+-"
+"""Characters a text field may hold, as the inside of a regular expression's class: nothing that
+line protocol, InfluxQL or HTML would need escaped."""
+
+TEXT_LENGTH = 64
+NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
+"""Names of devices, sites, zones and gateways: safe as a tag, a topic level, a path, an HTML id."""
+
+INTEGER, FLOAT, TEXT = FieldType.INTEGER, FieldType.FLOAT, FieldType.TEXT
+INT64_HIGH = 2.0**63 - 1024  # the largest float below 2**63
+
+
+def _table(*fields: Field) -> dict[str, Field]:
+    return {field.name: field for field in (*fields, *_DEVICE_FIELDS)}
+
+
+_DEVICE_FIELDS = (
+    Field("battery_v", FLOAT, "supply voltage of the sensor", "V", 0, 60),
+    Field("battery_level", FLOAT, "charge left, 0 empty to 1 full", "", 0, 1),
+    Field("temperature_c", FLOAT, "temperature at the sensor", "°C", -60, 200),
+    Field("rssi_dbm", FLOAT, "best gateway's received signal strength", "dBm", -200, 30),
+    Field("snr_db", FLOAT, "best gateway's signal to noise ratio", "dB", -50, 50),
+    Field("spreading_factor", INTEGER, "LoRa spreading factor", "", 5, 12),
+    Field("frame_counter", INTEGER, "uplink counter of the LoRaWAN session", "", 0, 2**32 - 1),
+    Field("gateways_heard", INTEGER, "radio gateways that heard this uplink", "", 0, 1000),
+    Field("firmware", TEXT, "firmware version the device reports"),
+    Field(
+        "quality",
+        TEXT,
+        "the gateway's self-check of this reading",
+        choices=("ok", "stuck", "out_of_range", "noisy", "battery_low"),
+    ),
+    Field(
+        "time_quality",
+        TEXT,
+        "present when the time isn't exact",
+        choices=("estimated",),
+    ),
+)
+
+PARKING_SPOT = Kind(
+    name="parking_spot",
+    about="one parking bay",
+    state="occupied",
+    heartbeat_s=600,
+    expiry_s=300,
+    fields=_table(
+        Field("occupied", INTEGER, "1 when a vehicle stands in the bay, 0 when free", "", 0, 1),
+        Field("distance_mm", FLOAT, "raw distance to what is under the sensor", "mm", 0, 20_000),
+    ),
+)
+
+WASTE_CONTAINER = Kind(
+    name="waste_container",
+    about="one waste bin or container",
+    state="filling_level",
+    heartbeat_s=900,
+    expiry_s=1800,
+    fields=_table(
+        Field("filling_level", FLOAT, "how full, 0 empty to 1 full", "", 0, 1),
+        Field("distance_mm", FLOAT, "raw distance from the lid to the waste", "mm", 0, 20_000),
+        Field(
+            "status",
+            TEXT,
+            "condition of the container",
+            choices=("ok", "lid_open", "dropped", "moved", "burning", "unknown"),
+        ),
+    ),
+)
+
+WIFI_ACCESS_POINT = Kind(
+    name="wifi_access_point",
+    about="one public WiFi corner: its access point and what a visitor feels",
+    state="clients",
+    heartbeat_s=60,
+    expiry_s=180,
+    fields=_table(
+        Field("up", INTEGER, "1 when the access point answered", "", 0, 1),
+        Field("clients", INTEGER, "stations associated now", "", 0, 10_000),
+        Field(
+            "rx_bytes", INTEGER, "bytes from stations, the interface's counter", "B", 0, INT64_HIGH
+        ),
+        Field(
+            "tx_bytes", INTEGER, "bytes to stations, the interface's counter", "B", 0, INT64_HIGH
+        ),
+        Field("channel_utilization", FLOAT, "share of time the channel is busy", "", 0, 1),
+        Field("noise_dbm", FLOAT, "noise floor", "dBm", -150, 0),
+        Field("uptime_s", FLOAT, "time since the access point started", "s", 0, 1e10),
+        Field("latency_ms", FLOAT, "round trip from the gateway to the internet", "ms", 0, 60_000),
+        Field("loss_ratio", FLOAT, "share of probes without an answer", "", 0, 1),
+        Field("dns_ms", FLOAT, "time a name took to resolve", "ms", 0, 60_000),
+        Field(
+            "portal",
+            TEXT,
+            "what a visitor's captive-portal check would see",
+            choices=("open", "portal", "down"),
+        ),
+    ),
+)
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (PARKING_SPOT, WASTE_CONTAINER, WIFI_ACCESS_POINT)
+}

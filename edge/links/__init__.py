@@ -1,0 +1,57 @@
+"""Links: what connects the agent to sensors. The only files of the agent that read from outside.
+
+A link owns one port, bus, broker session or access point. It runs until cancelled, repairs itself
+(a port that vanished, a broker that restarts), and hands what it hears to a `Sink`. It never
+decodes: that is the driver's, at intake.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from devices.chirpstack import Uplink
+from devices.reading import Payload, Refusal
+from wire.messages import LinkStatus
+
+
+class NotAccepted(Exception):
+    """The outbox can't commit now: don't acknowledge, reconnect for redelivery, try later."""
+
+
+class Sink(Protocol):
+    """Where links put what they hear."""
+
+    def polled(self, device: str, payload: Payload) -> None:
+        """A device's answer to a poll, or a frame it sent by itself on a serial port."""
+        ...
+
+    def refused(self, device: str, reason: Refusal) -> None:
+        """A device was asked and gave nothing that can be read (time-out, wrong checksum)."""
+        ...
+
+    def noise(self, link: str, reason: str) -> None:
+        """Something arrived that belongs to no device; counted in pieces."""
+        ...
+
+    async def uplink(self, link: str, uplink: Uplink) -> None:
+        """A network server's uplink. Returns when it is committed, so it may be acknowledged.
+
+        Raises:
+            NotAccepted: it isn't, and isn't counted either.
+        """
+        ...
+
+
+class Link(Protocol):
+    """One running link."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self) -> None:
+        """Serve until cancelled; raises only for what no retry can mend."""
+        ...
+
+    def status(self) -> LinkStatus:
+        """State and error counts by reason, for the gateway's status message."""
+        ...

@@ -1,0 +1,60 @@
+"""Confirmations, status and inventory: strict, bounded, balanced."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wire.messages import (
+    BadMessage,
+    Confirm,
+    Fate,
+    Inventory,
+    InventoryDevice,
+    Ledger,
+    Place,
+    Status,
+    decode_message,
+    encode_message,
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Confirm(bytes(16), (Fate(1, bytes(8), 60), Fate(2, bytes(8), 1, {"grammar": 2}))),
+        Confirm(bytes(16), (Fate(3, bytes(8), hold_s=5),)),
+        Status("mahirah-01", True, ledger=Ledger(taken=3, refused={"checksum": 1}, open=2)),
+        Inventory("a", "b", 60, (InventoryDevice("bay-1", "k", "d", "z", 1, 2, Place(5.5, 95.3)),)),
+    ],
+)
+def test_every_message_reads_back_equal(message) -> None:
+    assert decode_message(encode_message(message), type(message)) == message
+
+
+@given(st.binary())
+def test_any_bytes_are_a_message_or_a_typed_refusal(data: bytes) -> None:
+    for type_ in (Confirm, Status, Inventory):
+        with pytest.raises(BadMessage):
+            decode_message(data, type_)
+
+
+def test_deep_nesting_is_refused_not_a_crash() -> None:
+    with pytest.raises(BadMessage):
+        decode_message(b"[" * 200_000, Confirm)
+    with pytest.raises(BadMessage):
+        decode_message(b" " * 10_000_000, Confirm)
+
+
+def test_a_hold_is_not_final() -> None:
+    assert Fate(1, bytes(8), 60).final
+    assert not Fate(1, bytes(8), hold_s=5).final
+
+
+def test_a_ledger_that_lost_a_reading_does_not_balance() -> None:
+    ledger = Ledger(taken=10, refused={"range": 1}, suppressed=2, open=3, accepted=4, waiting=1)
+    assert not ledger.balanced
+    whole = Ledger(taken=10, refused={"range": 1}, suppressed=2, open=3, accepted=4, waiting=1,
+                   stored=1, rejected={"grammar": 1}, dropped={"full": 1})  # fmt: skip
+    assert whole.balanced

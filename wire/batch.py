@@ -1,0 +1,129 @@
+"""A batch: lines joined by newlines, compressed with a dictionary that both sides ship.
+
+    zstd frame = dictionary id | content size | compressed lines, each ended by a newline
+
+`zstd -d -D wire/dictionaries/<id>.zdict` makes one readable in any shell. Dictionaries are trained
+on the kinds (`python -m wire.train`); none is ever removed, so that a gateway that was away for a
+year is still understood. Sizes are judged from the frame's header before anything is expanded.
+Source: RFC 8878.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from importlib import resources
+
+import msgspec
+import zstandard
+
+CONTENT_TYPE = "gampong-lines-1+zstd"
+"""The MQTT property that names format and version of a batch."""
+
+RAW_BYTES_MAX = 1024 * 1024
+COMPRESSED_BYTES_MAX = 64 * 1024
+DICTIONARY_ID = 1
+"""The dictionary that gateways of this version compress with."""
+
+_LEVEL = 9
+
+
+class BadBatch(Exception):
+    """A payload that isn't a batch: `reason` is `not_zstd`, `too_large`, `truncated` or `text`."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class UnknownDictionary(Exception):
+    """A batch by a dictionary this side doesn't ship: keep it, a newer version will read it."""
+
+    def __init__(self, dictionary_id: int) -> None:
+        self.dictionary_id = dictionary_id
+        super().__init__(f"dictionary {dictionary_id}")
+
+
+class BatchKey(msgspec.Struct, frozen=True):
+    """What names one sealed batch for ever: the outbox's epoch (16 bytes), sequence and digest."""
+
+    epoch: bytes
+    sequence: int
+    digest: bytes
+
+    def pack(self) -> bytes:
+        """The MQTT correlation data: epoch, sequence (8 bytes, big-endian), digest (8 bytes)."""
+        return self.epoch + self.sequence.to_bytes(8) + self.digest
+
+    @classmethod
+    def unpack(cls, data: bytes) -> BatchKey:
+        """The inverse of `pack`.
+
+        Raises:
+            BadBatch: `correlation`, when it isn't 32 bytes.
+        """
+        if len(data) != 32:
+            raise BadBatch("correlation")
+        return cls(data[:16], int.from_bytes(data[16:24]), data[24:])
+
+
+def digest(payload: bytes) -> bytes:
+    """The 64-bit digest (BLAKE2b) of a compressed payload."""
+    return hashlib.blake2b(payload, digest_size=8).digest()
+
+
+@cache
+def _dictionary(dictionary_id: int) -> zstandard.ZstdCompressionDict:
+    file = resources.files("wire") / "dictionaries" / f"{dictionary_id}.zdict"
+    if not file.is_file():
+        raise UnknownDictionary(dictionary_id)
+    return zstandard.ZstdCompressionDict(file.read_bytes())
+
+
+@cache
+def _compressor() -> zstandard.ZstdCompressor:
+    return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_dictionary(DICTIONARY_ID))
+
+
+@cache
+def _decompressor(dictionary_id: int) -> zstandard.ZstdDecompressor:
+    dictionary = _dictionary(dictionary_id) if dictionary_id else None
+    return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=RAW_BYTES_MAX)
+
+
+def encode_batch(lines: Iterable[str]) -> bytes:
+    """Lines as one compressed payload. The caller keeps within `RAW_BYTES_MAX` (`split_lines`)."""
+    return _compressor().compress("".join(f"{line}\n" for line in lines).encode("ascii"))
+
+
+def decode_batch(payload: bytes) -> list[str]:
+    """The lines of a payload, which may come from anyone.
+
+    Raises:
+        BadBatch: not zstd, larger than the bounds, cut short, or not ASCII lines.
+        UnknownDictionary: compressed with a dictionary this version doesn't ship.
+    """
+    if len(payload) > COMPRESSED_BYTES_MAX:
+        raise BadBatch("too_large")
+    try:
+        header = zstandard.get_frame_parameters(payload)
+    except zstandard.ZstdError as error:
+        raise BadBatch("not_zstd") from error
+    if header.content_size > RAW_BYTES_MAX:  # includes "unknown", which is the largest number
+        raise BadBatch("too_large")
+    try:
+        raw = _decompressor(header.dict_id).decompress(payload, allow_extra_data=False)
+    except zstandard.ZstdError as error:
+        raise BadBatch("truncated") from error
+    return _lines(raw)
+
+
+def _lines(raw: bytes) -> list[str]:
+    try:
+        text = raw.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise BadBatch("text") from error
+    if not text.endswith("\n"):
+        raise BadBatch("text")
+    return text[:-1].split("\n")

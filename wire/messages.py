@@ -1,0 +1,161 @@
+"""What gateway and cloud say to each other beside the batches.
+
+Confirmations are short (they are downlink bytes, one a batch); status and inventory are readable
+JSON, since people look at them with `mosquitto_sub`. Decoding is strict: an unknown key, a wrong
+type or an oversized message is `BadMessage`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+MESSAGE_BYTES_MAX = 256 * 1024
+_T = TypeVar("_T")
+
+
+class BadMessage(Exception):
+    """A message that isn't what its topic says; the text names the first thing wrong."""
+
+
+class Fate(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one batch.
+
+    Final when `hold_s` is 0: `stored` readings are in the database and `rejected` ones are in the
+    dead-letter file, counted by reason. A reason with the count 0 means all readings of the batch:
+    the far side couldn't open it and so couldn't count them. `hold_s` above 0 means: not now, keep
+    it, free its place in the window and send it again after so many seconds.
+    """
+
+    sequence: int
+    digest: bytes
+    stored: int = 0
+    rejected: dict[str, int] = {}
+    hold_s: float = 0.0
+
+    @property
+    def final(self) -> bool:
+        return self.hold_s == 0
+
+
+class Confirm(msgspec.Struct, frozen=True, array_like=True):
+    """Fates of batches of one epoch (16 bytes)."""
+
+    epoch: bytes
+    fates: tuple[Fate, ...]
+
+
+class Ledger(msgspec.Struct, frozen=True):
+    """Where every reading is. At every moment both equations hold (`balanced`).
+
+    taken = refused + suppressed + open + accepted
+    accepted = waiting + stored + rejected + dropped
+    """
+
+    taken: int = 0
+    refused: dict[str, int] = {}
+    suppressed: int = 0
+    open: int = 0
+    accepted: int = 0
+    waiting: int = 0
+    stored: int = 0
+    rejected: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    noise: dict[str, int] = {}
+    gaps: int = 0
+    gap_ms: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        taken = sum(self.refused.values()) + self.suppressed + self.open + self.accepted
+        rejected, dropped = sum(self.rejected.values()), sum(self.dropped.values())
+        return (
+            self.taken == taken and self.accepted == self.waiting + self.stored + rejected + dropped
+        )
+
+
+class LinkStatus(msgspec.Struct, frozen=True):
+    """One link of a gateway: `state` is `up` or `down`, `errors` counts by reason since start."""
+
+    name: str
+    state: str
+    errors: dict[str, int] = {}
+    detail: str = ""
+
+
+class Status(msgspec.Struct, frozen=True):
+    """A gateway's retained word about itself. The last will is a status with `online` False."""
+
+    gateway: str
+    online: bool
+    version: str = ""
+    time_ms: int = 0
+    epoch: str = ""
+    ledger: Ledger = Ledger()
+    oldest_sequence: int = 0
+    newest_sequence: int = 0
+    oldest_waiting_ms: int = 0
+    outbox_bytes: int = 0
+    outbox_bytes_max: int = 0
+    parked: int = 0
+    clock: str = "trusted"
+    alarms: tuple[str, ...] = ()
+    links: tuple[LinkStatus, ...] = ()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a device stands, WGS 84 degrees."""
+
+    latitude: float
+    longitude: float
+
+
+class InventoryDevice(msgspec.Struct, frozen=True):
+    """One device as the gateway's configuration names it."""
+
+    name: str
+    kind: str
+    driver: str
+    zone: str
+    heartbeat_s: float
+    expiry_s: float
+    place: Place | None = None
+    label: str = ""
+    maintenance: bool = False
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    """A gateway's retained list of what hangs on it."""
+
+    gateway: str
+    site: str
+    seal_interval_s: float
+    devices: tuple[InventoryDevice, ...] = ()
+    place: Place | None = None
+    label: str = ""
+
+
+class CloudTime(msgspec.Struct, frozen=True):
+    """City time as the watch reads it, Unix milliseconds."""
+
+    time_ms: int
+
+
+def encode_message(message: msgspec.Struct) -> bytes:
+    """JSON of any of the types above."""
+    return msgspec.json.encode(message)
+
+
+def decode_message(data: bytes, type_: type[_T]) -> _T:
+    """A message of that type from bytes that may come from anyone.
+
+    Raises:
+        BadMessage: too large, not JSON, or not of that type.
+    """
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise BadMessage(f"larger than {MESSAGE_BYTES_MAX} bytes")
+    try:
+        return msgspec.json.decode(data, type=type_, strict=True)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(str(error)) from error
