@@ -26,7 +26,7 @@ class Frame(msgspec.Struct, frozen=True):
 
 
 class Noise(msgspec.Struct, frozen=True):
-    """Bytes that belong to no frame: `reason` is `checksum`, `garbage` or `truncated`."""
+    """Bytes that are no frame: `reason` is `checksum`, `garbage`, `truncated` or `encrypted`."""
 
     reason: str
     size: int

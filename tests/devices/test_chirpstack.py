@@ -1,0 +1,254 @@
+"""ChirpStack's envelope: recorded messages, facts that break parsers, and any bytes at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.chirpstack import (
+    MAX_SIZE,
+    Notice,
+    Uplink,
+    radio_fields,
+    read_envelope,
+    topic_of,
+    write_envelope,
+)
+from devices.driver import Noise
+from devices.reading import check_fields
+
+ENVELOPES = Path(__file__).resolve().parents[2].parent / "shared" / "devices" / "envelopes"
+recorded = pytest.mark.skipif(not ENVELOPES.is_dir(), reason=f"no recordings at {ENVELOPES}")
+
+UPLINK = Uplink(
+    dev_eui="24e124136b502217",
+    f_port=85,
+    data=bytes.fromhex("01755c"),
+    time_ms=1_790_000_000_123,
+    deduplication_id="4a3322cd-b4b9-4e77-8bce-a6c396448935",
+    rssi_dbm=-97.0,
+    snr_db=0.0,
+    spreading_factor=10,
+    frame_counter=0,
+    gateways_heard=2,
+)
+
+
+def topic(name: str, dev_eui: str = UPLINK.dev_eui) -> str:
+    return f"application/17c82e96/device/{dev_eui}/event/{name}"
+
+
+def changed(**changes: Any) -> bytes:
+    event = json.loads(write_envelope(UPLINK)) | changes
+    return json.dumps({name: value for name, value in event.items() if value != "absent"}).encode()
+
+
+def read(**changes: Any) -> Uplink | Notice | Noise:
+    return read_envelope(topic("up"), changed(**changes))
+
+
+def uplink(**changes: Any) -> Uplink:
+    message = read(**changes)
+    assert isinstance(message, Uplink)
+    return message
+
+
+@recorded
+@pytest.mark.parametrize("path", sorted(ENVELOPES.glob("chirpstack_v4_*.json")), ids=str)
+def test_every_recorded_message_of_chirpstack_4_is_understood(path: Path):
+    name = path.stem.removeprefix("chirpstack_v4_").split("_")[0]
+    dev_eui = json.loads(path.read_text())["deviceInfo"]["devEui"]
+    message = read_envelope(topic(name, dev_eui), path.read_bytes())
+    assert isinstance(message, Uplink if name == "up" else Notice)
+    assert message.dev_eui == dev_eui
+
+
+@recorded
+def test_a_recorded_uplink_from_indonesia_keeps_its_milliseconds():
+    data = (ENVELOPES / "chirpstack_v4_up_real_as923_indonesia.json").read_bytes()
+    assert read_envelope(topic("up", "9956efb31332a835"), data) == Uplink(
+        dev_eui="9956efb31332a835",
+        f_port=1,
+        data=bytes.fromhex("ffc65569062e059e000501ab26"),
+        time_ms=1_782_532_043_776,
+        deduplication_id="4a3322cd-b4b9-4e77-8bce-a6c396448935",
+        rssi_dbm=-55.0,
+        snr_db=12.8,
+        spreading_factor=7,
+        frame_counter=169,
+        gateways_heard=1,
+    )
+
+
+@recorded
+def test_other_network_servers_messages_are_noise():
+    for path in (*ENVELOPES.glob("tts_*"), *ENVELOPES.glob("milesight_*"), *ENVELOPES.glob("*v3*")):
+        assert read_envelope(topic("up"), path.read_bytes()) == Noise(
+            "garbage", path.stat().st_size
+        )
+
+
+def test_what_the_simulator_writes_is_read_back():
+    assert read_envelope(topic_of(UPLINK), write_envelope(UPLINK)) == UPLINK
+
+
+@given(
+    st.builds(
+        Uplink,
+        dev_eui=st.text("0123456789abcdef", min_size=16, max_size=16),
+        f_port=st.integers(1, 223),
+        data=st.binary(max_size=242),
+        time_ms=st.integers(0, 4_102_444_800_000),
+        deduplication_id=st.uuids().map(str),
+        rssi_dbm=st.integers(-140, 0).map(float),
+        snr_db=st.integers(-200, 150).map(lambda tenths: tenths / 10),
+        spreading_factor=st.integers(5, 12),
+        frame_counter=st.integers(0, 2**32 - 1),
+        gateways_heard=st.integers(1, 32),
+    )
+)
+def test_any_uplink_survives_writing_and_reading(given_uplink: Uplink):
+    assert read_envelope(topic_of(given_uplink), write_envelope(given_uplink)) == given_uplink
+    check_fields("parking_spot", radio_fields(given_uplink))
+
+
+def test_an_integration_message_says_zeros_and_a_radio_report_leaves_them_out():
+    event = json.loads(write_envelope(UPLINK))
+    assert event["fCnt"] == 0
+    assert event["confirmed"] is False
+    assert "snr" not in event["rxInfo"][0]
+
+
+def test_a_release_that_leaves_zeros_out_means_zero():
+    assert uplink(fCnt="absent").frame_counter == 0
+    assert uplink(data="absent").data == b""
+    assert read(fPort="absent") == Notice("up", UPLINK.dev_eui)
+
+
+@pytest.mark.parametrize(
+    ("text", "time_ms"),
+    [
+        ("2026-06-27T03:47:23.776323479+00:00", 1_782_532_043_776),
+        ("2026-06-27T10:47:23.776999999+07:00", 1_782_532_043_776),
+        ("2026-06-26T23:17:23.776-04:30", 1_782_532_043_776),
+        ("2026-06-27T03:47:23Z", 1_782_532_043_000),
+        ("2026-06-27T03:47:23.7Z", 1_782_532_043_700),
+        ("1969-12-31T23:59:59.999999999Z", -1),
+        ("0001-01-01T00:00:00+23:59", -62_135_683_140_000),
+    ],
+)
+def test_time_keeps_its_milliseconds_from_any_offset(text: str, time_ms: int):
+    assert uplink(time=text).time_ms == time_ms
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time": "absent"},
+        {"time": "yesterday"},
+        {"time": "2026-02-30T00:00:00Z"},
+        {"time": "2026-06-27T03:47:60Z"},
+        {"time": "2026-06-27T03:47:23+24:00"},
+        {"time": "2026-06-27T03:47:23"},
+        {"time": 1_782_532_043},
+        {"data": "qg"},
+        {"data": "qg==="},
+        {"data": "q g=="},
+        {"data": "não"},
+        {"data": "A" * 400},
+        {"fPort": 256},
+        {"fPort": -1},
+        {"fPort": "85"},
+        {"deviceInfo": "absent"},
+        {"deviceInfo": {"devEui": UPLINK.dev_eui + "00"}},
+        {"deviceInfo": {"devEui": "9956efb31332a835"}},
+    ],
+)
+def test_a_message_whose_reading_is_in_doubt_is_garbage(changes: dict[str, Any]):
+    data = changed(**changes)
+    assert read_envelope(topic("up"), data) == Noise("garbage", len(data))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rxInfo": "absent"},
+        {"rxInfo": None},
+        {"rxInfo": [7, {"rssi": True, "snr": "loud"}, {"rssi": -4000}, {}]},
+        {"txInfo": [], "deduplicationId": {"a": 1}, "fCnt": "many"},
+        {"txInfo": {"modulation": {"lora": {"spreadingFactor": 99}}}, "fCnt": 2**40},
+        {"deduplicationId": "<script>" * 100},
+    ],
+)
+def test_a_strange_radio_report_never_costs_the_reading(changes: dict[str, Any]):
+    message = uplink(**changes)
+    assert message.data == UPLINK.data
+    check_fields("parking_spot", radio_fields(message))
+
+
+def test_the_loudest_gateway_speaks_for_all_that_heard():
+    heard = [{"rssi": -110, "snr": -3.5}, {"snr": 9.0}, {"rssi": -80}, {"rssi": -95, "snr": 4.0}]
+    message = uplink(rxInfo=heard)
+    assert (message.rssi_dbm, message.snr_db, message.gateways_heard) == (-80.0, 0.0, 4)
+
+
+def test_a_payload_only_a_join_server_can_open_is_counted_as_encrypted():
+    data = changed(joinServerContext={"sessionKeyId": "0102"})
+    assert read_envelope(topic("up"), data) == Noise("encrypted", len(data))
+    assert read(joinServerContext={"sessionKeyId": ""}) == UPLINK
+    assert read(joinServerContext=None) == UPLINK
+
+
+def test_upper_case_addresses_are_the_same_device():
+    data = changed(deviceInfo={"devEui": UPLINK.dev_eui.upper()})
+    assert read_envelope(topic("up", UPLINK.dev_eui.upper()), data) == UPLINK
+
+
+def test_a_topic_prefix_of_the_operators_choice_is_fine_and_other_topics_are_noise():
+    data = write_envelope(UPLINK)
+    assert read_envelope("aceh/" + topic("up"), data) == UPLINK
+    for other in ("", topic("down"), topic("up") + "/x", "application/1/device/xyz/event/up"):
+        assert read_envelope(other, data) == Noise("garbage", len(data))
+
+
+def test_an_oversized_message_is_garbage_unread():
+    data = changed(object={"note": "x" * MAX_SIZE})
+    assert read_envelope(topic("up"), data) == Noise("garbage", len(data))
+
+
+@given(st.binary(max_size=300), st.sampled_from((topic("up"), topic("join"))))
+def test_any_bytes_are_answered_and_nothing_is_raised(data: bytes, name: str):
+    assert read_envelope(name, data) == Noise("garbage", len(data))
+
+
+@given(st.text(max_size=100))
+def test_any_topic_is_answered_and_nothing_is_raised(name: str):
+    assert isinstance(read_envelope(name, write_envelope(UPLINK)), Uplink | Notice | Noise)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*sorted(json.loads(write_envelope(UPLINK))), "joinServerContext"]),
+        json_values,
+        max_size=4,
+    )
+)
+def test_any_values_in_known_places_are_answered_and_nothing_is_raised(changes: dict[str, Any]):
+    assert isinstance(read(**changes), Uplink | Notice | Noise)
+
+
+def test_a_deep_nest_of_brackets_is_garbage():
+    data = b'{"object":' + b"[" * 60_000
+    assert read_envelope(topic("up"), data) == Noise("garbage", len(data))
