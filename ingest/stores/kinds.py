@@ -80,11 +80,11 @@ GATEWAY_BATCH = Kind(
 
 ROLLUP_DUE = Kind(
     name="rollup_due",
-    about="an hour that late data touched, at the hour's start",
-    state="touched",
+    about="late data touched an hour; the point's time is the arrival",
+    state="hour_ms",
     heartbeat_s=3600,
     expiry_s=7200,
-    fields={"touched": Field("touched", INTEGER, "always 1", "", 0, 1)},
+    fields={"hour_ms": Field("hour_ms", INTEGER, "start of that hour", "ms", 0, _COUNT_MAX)},
 )
 
 DEVICE_REGISTRY = Kind(

@@ -1,0 +1,65 @@
+"""`gampong watch`: who should be heard, and who isn't."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import secrets
+import signal
+import sys
+from pathlib import Path
+
+from wire.clock import REAL_TIME, CityTime, SystemClock
+from wire.configuration import ConfigurationError
+
+
+def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `watch`."""
+    parser = subparsers.add_parser(
+        "watch",
+        help="keep the registry, write health points and roll-ups; one for a city",
+        description="Subscribes to every gateway's status and inventory. Needs the same "
+        "ingest.toml as the ingestors.",
+    )
+    parser.add_argument("file", type=Path, metavar="FILE", help="ingest.toml")
+    parser.add_argument(
+        "--city-time", type=CityTime.parse, default=REAL_TIME, help="WALL_MS:CITY_MS:RATE"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM; 2 when the configuration can't be used."""
+    from ingest.stores import StoreError
+
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    try:
+        asyncio.run(_serve(arguments.file, SystemClock(arguments.city_time)))
+    except (ConfigurationError, StoreError) as error:
+        print(f"gampong watch: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+async def _serve(path: Path, clock: SystemClock) -> None:
+    from ingest.broker import open_door
+    from ingest.configuration import read_configuration
+    from ingest.stores.open import open_store
+    from ingest.watch import Watch
+
+    configuration = read_configuration(path)
+    door = open_door(configuration.broker, str(path))
+    async with open_store(configuration.store, clock) as store:
+        watch = Watch(store, clock, Path(configuration.watch.registry_path))
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        print("ready", flush=True)
+        try:
+            await watch.run(door, f"watch-{secrets.token_hex(4)}")
+        except asyncio.CancelledError:
+            task.uncancel()

@@ -1,0 +1,220 @@
+"""What became of each batch, and telling its gateway: the verb is confirm.
+
+    written, all lines good ─────────────────────────────▶ Confirm, acknowledge, note
+    written, some bad ─▶ dead letters (one sync for many) ─▶ Confirm, acknowledge, note
+    refused whole      ─▶ dead letters ─▶ Confirm, acknowledge
+    kept, deferred, dead letters full ─▶ hold, acknowledge
+
+A gateway hears `stored` after the database said yes and `rejected` after the dead letter is on
+disk, never earlier. What it doesn't hear (a crash in between, a lost connection) it sends again,
+and writing again changes nothing. Batches without bad lines never wait for the dead-letter file.
+
+The topic of a confirmation comes from the gateway's name, never from the message. A snapshot (no
+key) is answered by nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from ingest.broker import Connection, Lost
+from ingest.counters import Counters
+from ingest.dead_letters import DeadLetters, Letter
+from ingest.guard import Checked, Deferred, Refused, Rejected
+from ingest.joiner import Taken
+from ingest.notes import Notes
+from wire.batch import COMPRESSED_BYTES_MAX, BatchKey
+from wire.clock import Clock
+from wire.messages import Confirm, Fate, encode_message
+from wire.topics import Leaf, topic
+
+log = logging.getLogger(__name__)
+
+CONFIRM_EXPIRY_S = 30
+HOLD_S, HOLD_FOR_NEWER_VERSION_S, HOLD_FOR_ROOM_S = 5.0, 300.0, 60.0
+_LETTER_BATCHES_MAX = 1000
+
+Told = tuple[str, bytes, Fate]
+"""Gateway, epoch, fate."""
+
+
+class _Bad(msgspec.Struct, eq=False):
+    """A batch on its way to the dead-letter file; `stored` of its lines are in the database."""
+
+    gateway: str
+    key: BatchKey
+    settled: asyncio.Event
+    letters: list[Letter]
+    rejected: dict[str, int]
+    stored: int = 0
+    checked: Checked | None = None
+
+
+class Fates:
+    """The end of the line for every batch that came in."""
+
+    def __init__(
+        self, letters: DeadLetters, notes: Notes, clock: Clock, counters: Counters
+    ) -> None:
+        self._letters, self._notes, self._clock = letters, notes, clock
+        self._counters = counters
+        self._bad: asyncio.Queue[_Bad] = asyncio.Queue()  # bounded by what subscribers have in hand
+        self.connections: list[Connection] = []
+
+    async def run(self) -> None:
+        """Write dead letters until cancelled."""
+        while True:
+            await self._bury(await self._some_bad())
+
+    async def written(self, batches: Sequence[tuple[Taken, dict[int, str]]]) -> None:
+        """See `joiner.Outcomes`."""
+        told: list[Told] = []
+        clean: list[Taken] = []
+        for batch, rejected in batches:
+            checked = batch.checked
+            self._counters.stored += len(checked.lines) - len(rejected)
+            if checked.key is None:
+                self._counters.rejected.update(_reasons(_all_rejected(checked, rejected)))
+                self._notes.add(checked, 0)
+                batch.settled.set()
+            elif rejected or checked.rejected:
+                self._bad.put_nowait(self._bad_lines(batch, checked.key, rejected))
+            else:
+                fate = Fate(checked.key.sequence, checked.key.digest, len(checked.lines))
+                told.append((checked.gateway, checked.key.epoch, fate))
+                clean.append(batch)
+        await self._tell(told)
+        for batch in clean:
+            batch.settled.set()
+            self._notes.add(batch.checked, 0)
+
+    async def kept(self, batches: Sequence[Taken], reason: str, retry_after_s: float) -> None:
+        """See `joiner.Outcomes`."""
+        await self._tell(
+            self._hold(batch.checked.gateway, key, reason, retry_after_s)
+            for batch in batches
+            if (key := batch.checked.key)
+        )
+        for batch in batches:
+            batch.settled.set()
+
+    async def nothing_to_write(self, batch: Taken) -> None:
+        """A batch of which no line is good."""
+        await self.written([(batch, {})])
+
+    async def deferred(self, deferred: Deferred, settled: asyncio.Event) -> None:
+        """A batch that a newer version of this program will read."""
+        hold_s = HOLD_FOR_NEWER_VERSION_S
+        await self._tell([self._hold(deferred.gateway, deferred.key, deferred.reason, hold_s)])
+        settled.set()
+
+    def refused(self, refused: Refused, settled: asyncio.Event) -> None:
+        """A batch that nobody can read: all of it is rejected (a count of 0 says all)."""
+        self._counters.refused[refused.reason] += 1
+        letter = self._letter(refused.gateway, refused.key, Rejected(-1, refused.reason, ""))
+        payload = refused.payload[:COMPRESSED_BYTES_MAX]
+        letters = [msgspec.structs.replace(letter, payload=payload)]
+        self._bad.put_nowait(
+            _Bad(refused.gateway, refused.key, settled, letters, {refused.reason: 0})
+        )
+
+    def _bad_lines(self, batch: Taken, key: BatchKey, rejected: dict[int, str]) -> _Bad:
+        checked = batch.checked
+        everything = _all_rejected(checked, rejected)
+        return _Bad(
+            checked.gateway,
+            key,
+            batch.settled,
+            [self._letter(checked.gateway, key, each) for each in everything],
+            dict(_reasons(everything)),
+            len(checked.lines) - len(rejected),
+            checked,
+        )
+
+    def _letter(self, gateway: str, key: BatchKey, rejected: Rejected) -> Letter:
+        epoch, digest = key.epoch.hex(), key.digest.hex()
+        now_ms, line = self._clock.now_ms(), rejected.line
+        return Letter(
+            now_ms, gateway, epoch, key.sequence, digest, rejected.index, rejected.reason, line
+        )
+
+    async def _some_bad(self) -> list[_Bad]:
+        some = [await self._bad.get()]
+        while len(some) < _LETTER_BATCHES_MAX and not self._bad.empty():
+            some.append(self._bad.get_nowait())
+        return some
+
+    async def _bury(self, batches: Sequence[_Bad]) -> None:
+        answers = await asyncio.to_thread(self._letters.append, [each.letters for each in batches])
+        told = []
+        for batch, problem in zip(batches, answers, strict=True):
+            key = batch.key
+            if problem:
+                log.error(
+                    "event=%s gateway=%s remedy=replay_or_move_the_file", problem, batch.gateway
+                )
+                told.append(self._hold(batch.gateway, key, problem, HOLD_FOR_ROOM_S))
+                continue
+            self._counters.rejected.update(batch.rejected)
+            fate = Fate(key.sequence, key.digest, batch.stored, batch.rejected)
+            told.append((batch.gateway, key.epoch, fate))
+            if batch.checked:
+                self._notes.add(batch.checked, len(batch.letters))
+        await self._tell(told)
+        for batch in batches:
+            batch.settled.set()
+
+    def _hold(self, gateway: str, key: BatchKey, reason: str, retry_after_s: float) -> Told:
+        self._counters.held[reason] += 1
+        # Spread, so that a hundred gateways don't come back at once.
+        hold_s = round(max(retry_after_s, HOLD_S) * random.uniform(1.0, 1.2), 2)
+        return gateway, key.epoch, Fate(key.sequence, key.digest, hold_s=hold_s)
+
+    async def _tell(self, told: Iterable[Told]) -> None:
+        """One confirmation for each gateway and epoch."""
+        grouped: defaultdict[tuple[str, bytes], list[Fate]] = defaultdict(list)
+        for gateway, epoch, fate in told:
+            grouped[gateway, epoch].append(fate)
+        for (gateway, epoch), fates in grouped.items():
+            message = encode_message(Confirm(epoch, tuple(fates)))
+            if await self._publish(topic(gateway, Leaf.CONFIRM), message):
+                self._counters.confirmed += sum(fate.final for fate in fates)
+            else:
+                self._counters.confirms_unsent += len(fates)
+
+    async def _publish(self, name: str, message: bytes) -> bool:
+        for connection in tuple(self.connections):
+            try:
+                await connection.publish(name, message, CONFIRM_EXPIRY_S, self._not_allowed)
+            except Lost:
+                continue
+            return True
+        return False
+
+    def _not_allowed(self, reason: str) -> None:
+        self._counters.confirm_refused[reason] += 1
+
+
+def _all_rejected(checked: Checked, by_store: dict[int, str]) -> list[Rejected]:
+    """The guard's and the store's, each as the gateway sealed it, at its place in the batch."""
+    if not by_store:
+        return checked.rejected
+    bad = {rejected.index for rejected in checked.rejected}
+    readings = len(checked.lines) + len(bad)
+    places = [place for place in range(readings) if place not in bad]
+    tag = f",gateway={checked.gateway}"
+    found = [
+        Rejected(places[index], reason, checked.lines[index].replace(tag, "", 1))
+        for index, reason in by_store.items()
+    ]
+    return [*checked.rejected, *found]
+
+
+def _reasons(rejected: Iterable[Rejected]) -> Counter[str]:
+    return Counter(each.reason for each in rejected)

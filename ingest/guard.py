@@ -1,0 +1,224 @@
+"""Whose batch is this, and which of its lines may be written?
+
+    topic + payload + properties ──check──▶ Checked    lines to write, bad lines with their reason
+                                            Refused    this gateway's, but it can never be read
+                                            Deferred   a newer version will read it: keep it
+                                            Noise      nobody's; counted, never answered
+
+No line brings its gateway: the topic says who speaks, and the broker's access list says that this
+is true. The guard puts the tag in where InfluxDB sorts it, after the device; a line that brings one
+is out of grammar.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ingest.grammar import SURE, BadLine, judge
+from wire.batch import (
+    COMPRESSED_BYTES_MAX,
+    CONTENT_TYPE,
+    RAW_BYTES_MAX,
+    BadBatch,
+    BatchKey,
+    UnknownDictionary,
+    decode_batch,
+    digest,
+)
+from wire.line import TIME_PATTERN
+from wire.topics import Leaf, gateway_of
+
+OwnerOf = Callable[[str, int], str | None]
+"""(device, time in ms) → the gateway that owns the device then, or None when nobody does."""
+
+HOUR_MS = 3_600_000
+LINES_MAX = RAW_BYTES_MAX // 48
+"""More lines than this in a batch can't all be lines: the shortest has 57 characters."""
+
+_SEQUENCE_MAX = 2**53  # every number up to it is exact in InfluxQL's and JSON's floats
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Which times are believed, in city milliseconds around now."""
+
+    retention_ms: int = 90 * 24 * HOUR_MS
+    future_ms: int = 24 * HOUR_MS
+    late_ms: int = HOUR_MS
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A message as the broker delivered it; None where a property is absent."""
+
+    topic: str
+    payload: bytes
+    content_type: str | None = None
+    correlation_data: bytes | None = None
+    seal_ms: str | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """A line that isn't written. `index` is its place in the batch, which names it for ever."""
+
+    index: int
+    reason: str
+    line: str
+
+
+class SortedOut(NamedTuple):
+    """Lines to write, with the gateway's tag, and lines not to.
+
+    `late_hours` are the starts of the hours that readings older than `Limits.late_ms` touch.
+    """
+
+    lines: list[str]
+    rejected: list[Rejected]
+    late_hours: tuple[int, ...]
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A batch of this gateway. `key` is None for a snapshot: written, never confirmed.
+
+    `seal_ms` is None when the property is missing or can't be.
+    """
+
+    gateway: str
+    key: BatchKey | None
+    lines: list[str]
+    rejected: list[Rejected]
+    late_hours: tuple[int, ...]
+    seal_ms: int | None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A batch of this gateway that can never be read; how many readings it has isn't known.
+
+    It is confirmed as `Fate(rejected={reason: 0})`, where 0 means all of it: the gateway knows how
+    many that is. Reasons: `too_large`, `digest`, `not_zstd`, `truncated`, `text`.
+    """
+
+    gateway: str
+    key: BatchKey
+    reason: str
+    payload: bytes
+
+
+class Deferred(msgspec.Struct, frozen=True):
+    """A batch of this gateway in a format (`content_type`) or by a dictionary (`dictionary`) that
+    this version doesn't know."""
+
+    gateway: str
+    key: BatchKey
+    reason: str
+
+
+class Noise(msgspec.Struct, frozen=True):
+    """Nothing that could be answered: no gateway (`topic`) or no batch is named (`correlation`, or
+    why a snapshot can't be read). `probe` is an empty message, with which a gateway asks the
+    broker whether anybody listens."""
+
+    reason: str
+
+
+Judgement = Checked | Refused | Deferred | Noise
+
+
+def check(
+    envelope: Envelope, now_ms: int, limits: Limits, owner_of: OwnerOf | None = None
+) -> Judgement:
+    """Judge one message. Never raises, whatever it holds."""
+    topic, payload = envelope.topic, envelope.payload
+    gateway = gateway_of(topic, Leaf.BATCH) or gateway_of(topic, Leaf.BACKFILL)
+    if gateway is None:
+        return Noise("topic")
+    if not payload:
+        return Noise("probe")
+    try:
+        key = _key(envelope.correlation_data)
+    except BadBatch as bad:
+        return Noise(bad.reason)
+    if envelope.content_type != CONTENT_TYPE:
+        return Deferred(gateway, key, "content_type") if key else Noise("content_type")
+    try:
+        lines = open_payload(payload, key)
+    except BadBatch as bad:
+        return Refused(gateway, key, bad.reason, payload) if key else Noise(bad.reason)
+    except UnknownDictionary:
+        return Deferred(gateway, key, "dictionary") if key else Noise("dictionary")
+    seal_ms = _seal_ms(envelope.seal_ms, now_ms + limits.future_ms)
+    return Checked(gateway, key, *sort_out(lines, gateway, now_ms, limits, owner_of), seal_ms)
+
+
+def open_payload(payload: bytes, key: BatchKey | None) -> list[str]:
+    """The lines of a payload, as the gateway sealed them.
+
+    Raises:
+        BadBatch: as `decode_batch`, and `digest` when these aren't the bytes that the key names.
+        UnknownDictionary: as `decode_batch`.
+    """
+    if len(payload) > COMPRESSED_BYTES_MAX:  # before the digest, which would read all of it
+        raise BadBatch("too_large")
+    if key is not None and key.digest != digest(payload):
+        raise BadBatch("digest")
+    lines = decode_batch(payload)
+    if len(lines) > LINES_MAX:
+        raise BadBatch("text")
+    return lines
+
+
+def sort_out(
+    lines: Sequence[str],
+    gateway: str,
+    now_ms: int,
+    limits: Limits,
+    owner_of: OwnerOf | None = None,
+) -> SortedOut:
+    """Judge each line by itself: a bad one takes none with it."""
+    tag = f",gateway={gateway}"
+    low_ms, high_ms = now_ms - limits.retention_ms, now_ms + limits.future_ms
+    late_before_ms = now_ms - limits.late_ms
+    good: list[str] = []
+    rejected: list[Rejected] = []
+    hours: set[int] = set()
+    for index, line in enumerate(lines):
+        pattern = SURE.get(line[: line.find(",")])
+        match = pattern.fullmatch(line) if pattern else None
+        try:
+            before, after, time = match.groups() if match else judge(line)
+            time_ms = int(time)
+            if not low_ms <= time_ms <= high_ms:
+                raise BadLine("time")
+            if owner_of is not None and owner_of(_device(before), time_ms) not in (None, gateway):
+                raise BadLine("claim")
+        except BadLine as why:
+            rejected.append(Rejected(index, why.reason, line))
+            continue
+        good.append(before + tag + after)
+        if time_ms < late_before_ms:
+            hours.add(time_ms - time_ms % HOUR_MS)
+    return SortedOut(good, rejected, tuple(sorted(hours)))
+
+
+def _device(before: str) -> str:
+    return before.partition("=")[2]
+
+
+def _key(correlation_data: bytes | None) -> BatchKey | None:
+    if correlation_data is None:
+        return None
+    key = BatchKey.unpack(correlation_data)
+    if not 0 < key.sequence <= _SEQUENCE_MAX:
+        raise BadBatch("correlation")
+    return key
+
+
+_TIME = re.compile(TIME_PATTERN)
+
+
+def _seal_ms(text: str | None, high_ms: int) -> int | None:
+    if text is None or _TIME.fullmatch(text) is None or int(text) > high_ms:
+        return None
+    return int(text)

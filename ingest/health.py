@@ -1,0 +1,134 @@
+"""Silence as a value: each minute, what every registered device and gateway is.
+
+In: inventories, statuses with the moment each came, and the newest reading's time of each device.
+Out: lines of `device_health`, `gateway_health` and `device_registry`. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from devices.kinds import TEXT_ALPHABET, TEXT_LENGTH, Kind
+from devices.reading import Value
+from ingest.stores.kinds import DEVICE_HEALTH, DEVICE_REGISTRY, GATEWAY_HEALTH
+from wire.line import format_fields
+from wire.messages import Inventory, InventoryDevice, Status
+
+OFFLINE_AFTER_S = 180.0
+"""Wall seconds without a status after which a gateway counts as offline."""
+
+AGE_MAX_S = 1e9
+_OUTSIDE = re.compile(rf"[^{TEXT_ALPHABET}]")
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A gateway's last status and the wall second (`Clock.monotonic`) it came."""
+
+    status: Status
+    at_s: float
+
+
+def gateway_online(heard: Heard | None, now_s: float) -> bool:
+    """Whether the gateway said within three minutes that it is there."""
+    return heard is not None and heard.status.online and now_s - heard.at_s < OFFLINE_AFTER_S
+
+
+def device_state(device: InventoryDevice, age_s: float, online: bool, waiting_age_s: float) -> str:
+    """What the device's age means, the mildest explanation that holds first."""
+    if device.maintenance:
+        return "maintenance"
+    if age_s <= device.expiry_s:
+        return "ok"
+    if not online:
+        return "gateway_offline"
+    return "delayed" if waiting_age_s > device.expiry_s else "silent"
+
+
+def point(
+    kind: Kind,
+    place: tuple[str, str, str, str],
+    fields: dict[str, Value],
+    time_ms: int,
+) -> str:
+    """A line with all four tags; `place` is device, gateway, site, zone."""
+    device, gateway, site, zone = place
+    tags = f"device={device},gateway={gateway},site={site},zone={zone}"
+    return f"{kind.name},{tags} {format_fields(kind, fields)} {time_ms}"
+
+
+def device_points(
+    inventory: Inventory, newest_ms: dict[str, int], heard: Heard | None, now_ms: int, now_s: float
+) -> list[str]:
+    """`device_health` of every device of one gateway."""
+    online = gateway_online(heard, now_s)
+    waiting_ms = heard.status.oldest_waiting_ms if heard else 0
+    waiting_age_s = (now_ms - waiting_ms) / 1000 if waiting_ms else 0.0
+    lines = []
+    for device in inventory.devices:
+        newest = newest_ms.get(device.name)
+        age_s = AGE_MAX_S if newest is None else max(0.0, (now_ms - newest) / 1000)
+        fields: dict[str, Value] = {
+            "age_s": round(age_s, 3),
+            "state": device_state(device, age_s, online, waiting_age_s),
+        }
+        place = (device.name, inventory.gateway, inventory.site, device.zone)
+        lines.append(point(DEVICE_HEALTH, place, fields, now_ms))
+    return lines
+
+
+def gateway_point(inventory: Inventory, heard: Heard | None, now_ms: int, now_s: float) -> str:
+    """`gateway_health` of one gateway; without any status yet it says offline and no more."""
+    fields: dict[str, Value] = {"online": int(gateway_online(heard, now_s))}
+    if heard is not None:
+        status, ledger = heard.status, heard.status.ledger
+        waiting_ms = status.oldest_waiting_ms
+        fields |= {
+            "age_s": round(now_s - heard.at_s, 3),
+            "waiting": ledger.waiting,
+            "oldest_waiting_s": max(0.0, (now_ms - waiting_ms) / 1000) if waiting_ms else 0.0,
+            "accepted": ledger.accepted,
+            "stored": ledger.stored,
+            "refused": sum(ledger.refused.values()),
+            "rejected": sum(ledger.rejected.values()),
+            "dropped": sum(ledger.dropped.values()),
+            "balanced": int(ledger.balanced),
+            "outbox_bytes": status.outbox_bytes,
+            "outbox_share": min(1.0, status.outbox_bytes / max(1, status.outbox_bytes_max)),
+            "parked": status.parked,
+            "gaps": ledger.gaps,
+            "clock": clean_text(status.clock),
+            "version": clean_text(status.version),
+        }
+    gateway = inventory.gateway
+    place = (gateway, gateway, inventory.site, "main")
+    return point(GATEWAY_HEALTH, place, fields, now_ms)
+
+
+def registry_points(inventory: Inventory, now_ms: int) -> list[str]:
+    """`device_registry` of the gateway and its devices: places and labels for panels."""
+    gateway, site = inventory.gateway, inventory.site
+    fields: dict[str, Value] = {"kind": "gateway", "label": clean_text(inventory.label)}
+    if inventory.place:
+        fields |= {"latitude": inventory.place.latitude, "longitude": inventory.place.longitude}
+    lines = [point(DEVICE_REGISTRY, (gateway, gateway, site, "main"), fields, now_ms)]
+    for device in inventory.devices:
+        fields = {
+            "kind": clean_text(device.kind),
+            "driver": clean_text(device.driver),
+            "label": clean_text(device.label),
+            "heartbeat_s": device.heartbeat_s,
+            "expiry_s": device.expiry_s,
+            "maintenance": int(device.maintenance),
+        }
+        if device.place:
+            fields |= {"latitude": device.place.latitude, "longitude": device.place.longitude}
+        place = (device.name, gateway, site, device.zone)
+        lines.append(point(DEVICE_REGISTRY, place, fields, now_ms))
+    return lines
+
+
+def clean_text(text: str) -> str:
+    """A gateway's text within the alphabet and length of a text field."""
+    return _OUTSIDE.sub(" ", text)[:TEXT_LENGTH]

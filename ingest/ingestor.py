@@ -1,0 +1,182 @@
+"""The ingestor process: batches in, lines stored, gateways told. As many as needed share a city.
+
+    subscriber ─▶ guard ─▶ joiner ─▶ store ─▶ fates ─▶ gateway
+                    │                           ▲ │
+                    └── nothing to write ───────┘ └─▶ dead letters, notes
+
+Stateless but for the dead-letter file: `kill -9` at any moment loses nothing that a gateway was
+told. When nothing could be written for `AWAY_S` the gate is shut: both connections unsubscribe, the
+store is probed, and they subscribe again when it answers. SIGTERM shuts the gate too, and what is
+in hand has `FINISH_S` to be stored and confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from ingest.broker import Door
+from ingest.configuration import IngestConfiguration
+from ingest.counters import Counters
+from ingest.dead_letters import DeadLetters
+from ingest.fates import Fates
+from ingest.guard import Checked, Deferred, Envelope, Noise, OwnerOf, Refused, check
+from ingest.joiner import Joiner, Taken
+from ingest.notes import Notes
+from ingest.ownership import Ownership
+from ingest.stores import Store
+from ingest.subscriber import Gate, Subscriber
+from wire.clock import Clock
+from wire.topics import Leaf
+
+log = logging.getLogger(__name__)
+
+AWAY_S = 5.0
+PROBE_S_MIN, PROBE_S_MAX = 0.5, 5.0
+FINISH_S = 5.0
+LOG_EVERY_S = 60.0
+_LOOK_EVERY_S = 0.25
+
+
+class Ingestor:
+    """One process's work. `run` returns when `stop` is set and everything is closed."""
+
+    def __init__(
+        self,
+        configuration: IngestConfiguration,
+        door: Door,
+        store: Store,
+        clock: Clock,
+    ) -> None:
+        self._store, self._clock = store, clock
+        settings = configuration.ingest
+        self._limits = settings.limits
+        self.counters = Counters()
+        self._ownership = Ownership(door, clock, self.counters)
+        self._owner_of: OwnerOf | None = None
+        if settings.registry == "needed":
+            self._owner_of = self._ownership.owner_of
+        self._gate = Gate()
+        self._notes = Notes(store, clock, self.counters)
+        self._fates = Fates(
+            DeadLetters.of(configuration.dead_letters), self._notes, clock, self.counters
+        )
+        self._joiner = Joiner(
+            store, self._fates, clock, self.counters, settings.batch_lines_max, settings.join_s
+        )
+        self._subscribers = [
+            Subscriber(
+                door,
+                settings.group,
+                leaf,
+                self._gate,
+                handle,
+                self._fates.connections,
+                clock,
+                self.counters,
+            )
+            for leaf, handle in ((Leaf.BATCH, self._live), (Leaf.BACKFILL, self._late))
+        ]
+
+    @property
+    def listening(self) -> bool:
+        """Whether both subscriptions stand."""
+        return all(subscriber.subscribed for subscriber in self._subscribers)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every batch that came has its fate, and every note is written."""
+        return not self._in_hand and not self._notes.waiting
+
+    @property
+    def _in_hand(self) -> int:
+        return sum(subscriber.in_hand for subscriber in self._subscribers)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then finish what is in hand."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._joiner.run()),
+                group.create_task(self._fates.run()),
+                group.create_task(self._notes.run()),
+                group.create_task(self._log_counters()),
+                *(group.create_task(subscriber.run()) for subscriber in self._subscribers),
+            ]
+            watching = [group.create_task(self._mind_the_store())]
+            if self._owner_of is not None:
+                self._gate.shut()
+                watching.append(group.create_task(self._ownership.run()))
+                watching.append(group.create_task(self._ownership.say_while_unknown()))
+                watching.append(group.create_task(self._open_when_known()))
+            await stop.wait()
+            for task in watching:
+                task.cancel()
+            self._gate.shut()
+            await self._finish()
+            for task in tasks:
+                task.cancel()
+        log.info("event=ended %s", self.counters.text())
+
+    async def _live(self, envelope: Envelope, settled: asyncio.Event) -> None:
+        await self._take(envelope, settled, live=True)
+
+    async def _late(self, envelope: Envelope, settled: asyncio.Event) -> None:
+        await self._take(envelope, settled, live=False)
+
+    async def _take(self, envelope: Envelope, settled: asyncio.Event, live: bool) -> None:
+        judged = check(envelope, self._clock.now_ms(), self._limits, self._owner_of)
+        self.counters.received += 1
+        match judged:
+            case Checked():
+                self.counters.snapshots += judged.key is None
+                batch = Taken(judged, self._clock.monotonic(), live, settled)
+                if judged.lines:
+                    await self._joiner.room()
+                    self._joiner.add(batch)
+                else:
+                    await self._fates.nothing_to_write(batch)
+            case Refused():
+                self._fates.refused(judged, settled)
+            case Deferred():
+                await self._fates.deferred(judged, settled)
+            case Noise(reason):
+                self.counters.noise[reason] += 1
+                settled.set()
+
+    async def _open_when_known(self) -> None:
+        await self._ownership.known.wait()
+        self._gate.open()
+
+    async def _mind_the_store(self) -> None:
+        while True:
+            await self._clock.pause(_LOOK_EVERY_S)
+            if self._joiner.failing_s() < AWAY_S:
+                continue
+            self.counters.store_away += 1
+            log.error("event=store_away seconds=%.0f action=unsubscribe", AWAY_S)
+            self._gate.shut()
+            await self._until_well()
+            self._joiner.forget_failing()
+            self._gate.open()
+            log.info("event=store_back action=subscribe")
+
+    async def _until_well(self) -> None:
+        pause_s = PROBE_S_MIN
+        while (answer := await self._store.probe()) is not None:
+            log.info("event=probe reason=%s detail=%s", answer.reason, answer.detail)
+            await self._clock.pause(pause_s)
+            pause_s = min(2 * pause_s, PROBE_S_MAX)
+
+    async def _finish(self) -> None:
+        """Wait until nothing is in hand, at most `FINISH_S`."""
+        try:
+            async with asyncio.timeout(FINISH_S):
+                while any(each.subscribed for each in self._subscribers) or not self.idle:
+                    await self._clock.pause(_LOOK_EVERY_S / 10)
+        except TimeoutError:
+            log.warning("event=unfinished batches=%d remedy=sent_again", self._in_hand)
+
+    async def _log_counters(self) -> None:
+        while True:
+            await self._clock.pause(LOG_EVERY_S)
+            log.info("event=counters in_hand=%d %s", self._in_hand, self.counters.text())

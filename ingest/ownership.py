@@ -1,0 +1,75 @@
+"""Which gateway a device belongs to, as the watch says it.
+
+In: the retained registry message. Out: `owner_of(device, time_ms)` for the guard. An ingestor takes
+no batch before it has a registry: until then gateways learn from their acknowledgements that nobody
+listens, and keep what they have. A registry once heard stays in force while the broker or the
+watch is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from uuid import uuid4
+
+import msgspec
+
+from ingest.broker import Door, Lost, connected
+from ingest.counters import Counters
+from ingest.registry import Owner, owner_at
+from wire.clock import Clock
+from wire.topics import REGISTRY_TOPIC
+
+log = logging.getLogger(__name__)
+
+RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 10.0
+SAY_EVERY_S = 30.0
+
+
+class Ownership:
+    """The registry as this ingestor has it. `known` is set by the first one heard."""
+
+    def __init__(self, door: Door, clock: Clock, counters: Counters) -> None:
+        self._door, self._clock, self._counters = door, clock, counters
+        self._owners: dict[str, list[Owner]] = {}
+        self.known = asyncio.Event()
+
+    def owner_of(self, device: str, time_ms: int) -> str | None:
+        """The gateway that owned the device then; None for a device nobody has announced."""
+        owners = self._owners.get(device)
+        return owner_at(owners, time_ms) if owners else None
+
+    def take(self, payload: bytes) -> None:
+        """A registry message; one that can't be read changes nothing and is counted."""
+        try:
+            owners = msgspec.json.decode(payload, type=dict[str, list[Owner]])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._counters.noise["registry"] += 1
+            log.error("event=bad_registry why=%r", str(error)[:200])
+            return
+        self._owners = {device: held for device, held in owners.items() if held}
+        self.known.set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        pause_s = RECONNECT_S_MIN
+        while True:
+            try:
+                async with connected(self._door, f"gampong-registry-{uuid4().hex[:12]}") as link:
+                    await link.subscribe(REGISTRY_TOPIC)
+                    async for received in link.messages():
+                        pause_s = RECONNECT_S_MIN
+                        self.take(received.envelope.payload)
+                        await link.acknowledge(received)
+            except Lost as lost:
+                log.warning("event=broker_lost for=registry why=%s", lost)
+            await self._clock.pause(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, RECONNECT_S_MAX)
+
+    async def say_while_unknown(self) -> None:
+        """Tell why nothing comes, until something does."""
+        while not self.known.is_set():
+            await self._clock.pause(SAY_EVERY_S)
+            if not self.known.is_set():
+                log.warning("event=no_registry remedy='start gampong watch'")

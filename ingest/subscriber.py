@@ -1,0 +1,153 @@
+"""Batches from the broker, one connection for live and one for back-fill: the verb is receive.
+
+Ingestors of one group subscribe together (`$share`): each batch goes to one of them. The broker's
+acknowledgement is flow control only, no promise: each message gets it when its fate is known and
+told, or `ACKNOWLEDGE_S` after it came, in order of arrival. While the gate is shut (the store is
+away, or the process ends) nothing is subscribed, so that gateways learn from their PUBACKs at once
+that nobody listens.
+
+A connection that ends is made anew after 0.2 s, doubling up to 10 s, with jitter. What was in hand
+goes on to the store and is confirmed over whichever connection lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+from uuid import uuid4
+
+from ingest.broker import Connection, Door, Lost, Received, connected
+from ingest.counters import Counters
+from ingest.guard import Envelope
+from wire.clock import Clock
+from wire.topics import Leaf, shared
+
+log = logging.getLogger(__name__)
+
+ACKNOWLEDGE_S = 5.0
+RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 10.0
+
+Handle = Callable[[Envelope, asyncio.Event], Awaitable[None]]
+"""Takes a message; sets the event when its fate is known and told."""
+
+
+class Gate:
+    """Whether batches may come. Subscriptions follow it."""
+
+    def __init__(self) -> None:
+        self._opened, self._shut = asyncio.Event(), asyncio.Event()
+        self._opened.set()
+
+    @property
+    def is_open(self) -> bool:
+        return self._opened.is_set()
+
+    def open(self) -> None:
+        self._shut.clear()
+        self._opened.set()
+
+    def shut(self) -> None:
+        self._opened.clear()
+        self._shut.set()
+
+    async def until(self, is_open: bool) -> None:
+        """Wait until it is open, or shut."""
+        await (self._opened if is_open else self._shut).wait()
+
+
+class _Unacknowledged(NamedTuple):
+    received: Received
+    settled: asyncio.Event
+    due_s: float
+
+
+class Subscriber:
+    """One of the ingestor's two connections. `connections` lists those that live."""
+
+    def __init__(
+        self,
+        door: Door,
+        group: str,
+        leaf: Leaf,
+        gate: Gate,
+        handle: Handle,
+        connections: list[Connection],
+        clock: Clock,
+        counters: Counters,
+    ) -> None:
+        self._door, self._leaf, self._gate, self._handle = door, leaf, gate, handle
+        self._filter = shared(group, leaf)
+        self._connections, self._clock, self._counters = connections, clock, counters
+        self._in_hand: set[asyncio.Event] = set()
+        self.subscribed = False
+
+    @property
+    def in_hand(self) -> int:
+        """Messages whose fate isn't known yet."""
+        self._in_hand = {event for event in self._in_hand if not event.is_set()}
+        return len(self._in_hand)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        pause_s = RECONNECT_S_MIN
+        while True:
+            began_s = self._clock.monotonic()
+            try:
+                await self._receive()
+            except* Lost as lost:
+                log.warning("event=broker_lost leaf=%s why=%s", self._leaf, lost.exceptions[0])
+            self.subscribed = False
+            if self._clock.monotonic() - began_s > RECONNECT_S_MAX:
+                pause_s = RECONNECT_S_MIN
+            await self._clock.pause(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, RECONNECT_S_MAX)
+
+    async def _receive(self) -> None:
+        """One connection, from its CONNECT to its end."""
+        async with AsyncExitStack() as stack:
+            client_id = f"gampong-ingest-{self._leaf}-{uuid4().hex[:12]}"
+            connection = await stack.enter_async_context(connected(self._door, client_id))
+            self._counters.connected += 1
+            self._connections.append(connection)
+            stack.callback(self._connections.remove, connection)
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            # No longer than what the broker may send unacknowledged, broker.RECEIVE_MAX.
+            unacknowledged: asyncio.Queue[_Unacknowledged] = asyncio.Queue()
+            group.create_task(self._acknowledge(connection, unacknowledged))
+            group.create_task(self._follow_gate(connection))
+            async for received in connection.messages():
+                settled = asyncio.Event()
+                self._in_hand.add(settled)
+                due_s = self._clock.monotonic() + ACKNOWLEDGE_S
+                unacknowledged.put_nowait(_Unacknowledged(received, settled, due_s))
+                await self._handle(received.envelope, settled)
+
+    async def _acknowledge(
+        self, connection: Connection, unacknowledged: asyncio.Queue[_Unacknowledged]
+    ) -> None:
+        while True:
+            message = await unacknowledged.get()
+            if not message.settled.is_set():
+                try:
+                    async with asyncio.timeout(message.due_s - self._clock.monotonic()):
+                        await message.settled.wait()
+                except TimeoutError:
+                    pass
+            if message.settled.is_set():
+                self._in_hand.discard(message.settled)
+            await connection.acknowledge(message.received)
+
+    async def _follow_gate(self, connection: Connection) -> None:
+        while True:
+            await self._gate.until(is_open=True)
+            await connection.subscribe(self._filter)
+            self.subscribed = True
+            log.info("event=subscribed leaf=%s", self._leaf)
+            await self._gate.until(is_open=False)
+            await connection.unsubscribe(self._filter)
+            self.subscribed = False
+            log.info("event=unsubscribed leaf=%s", self._leaf)

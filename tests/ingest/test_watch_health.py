@@ -1,0 +1,71 @@
+"""Silence is told from delay, delay from a dead gateway, and work from all of them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ingest.health import (
+    AGE_MAX_S,
+    Heard,
+    clean_text,
+    device_points,
+    device_state,
+    gateway_online,
+    gateway_point,
+    registry_points,
+)
+from ingest.stores.kinds import CLOUD_KINDS
+from wire.line import line_pattern
+from wire.messages import Inventory, InventoryDevice, Ledger, Place, Status
+
+BAY = InventoryDevice("bay-1", "parking_spot", "x", "a", 600, 1560, Place(5.5, 95.3), "Kios <b>")
+CITY = Inventory("mahirah-01", "pasar", 60, (BAY,), Place(5.5, 95.3), "Pasar Al Mahirah")
+ONLINE = Heard(Status("mahirah-01", True, ledger=Ledger(taken=1, accepted=1, waiting=1)), 100.0)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "online", "waiting_age_s", "state"),
+    [
+        (10, True, 0, "ok"),
+        (10, False, 0, "ok"),
+        (2000, True, 0, "silent"),
+        (2000, True, 1600, "delayed"),
+        (2000, False, 9999, "gateway_offline"),
+    ],
+)
+def test_an_age_is_explained_by_what_is_known_of_the_gateway(
+    age_s: float, online: bool, waiting_age_s: float, state: str
+) -> None:
+    assert device_state(BAY, age_s, online, waiting_age_s) == state
+
+
+def test_a_gateway_without_a_status_for_three_minutes_is_offline() -> None:
+    assert gateway_online(ONLINE, 279.0)
+    assert not gateway_online(ONLINE, 281.0)
+    assert not gateway_online(Heard(Status("mahirah-01", False), 100.0), 100.0)
+    assert not gateway_online(None, 0.0)
+
+
+def test_a_device_never_heard_is_silent_not_absent() -> None:
+    (line,) = device_points(CITY, {}, ONLINE, 1_790_000_000_000, 100.0)
+    assert 'state="silent"' in line
+    assert f"age_s={AGE_MAX_S:.0f}," in line
+
+
+def test_every_health_line_is_inside_the_grammar_of_its_kind() -> None:
+    lines = [
+        *device_points(CITY, {"bay-1": 1_789_999_990_000}, ONLINE, 1_790_000_000_000, 100.0),
+        gateway_point(CITY, ONLINE, 1_790_000_000_000, 100.0),
+        gateway_point(CITY, None, 1_790_000_000_000, 100.0),
+        *registry_points(CITY, 1_790_000_000_000),
+    ]
+    for line in lines:
+        kind = CLOUD_KINDS[line.partition(",")[0]]
+        without_gateway = line.replace(",gateway=mahirah-01", "")
+        assert re.fullmatch(line_pattern(kind), without_gateway), line
+
+
+def test_a_gateways_text_is_cut_to_the_alphabet() -> None:
+    assert clean_text('a"b\n<c>' + "x" * 100) == ("a b  c " + "x" * 100)[:64]

@@ -1,0 +1,67 @@
+"""A device belongs to one gateway, a move is dated, and nobody takes one by announcing it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ingest.registry import Owner, Registry, RegistryFile, owner_at
+from wire.messages import Inventory, InventoryDevice
+
+
+def inventory(gateway: str, *devices: str, site: str = "pasar") -> Inventory:
+    return Inventory(
+        gateway,
+        site,
+        60,
+        tuple(InventoryDevice(d, "parking_spot", "x", "a", 600, 1560) for d in devices),
+    )
+
+
+def test_the_first_to_announce_a_device_owns_it_for_all_time() -> None:
+    registry = Registry()
+    assert registry.announce(inventory("a", "bay-1"), 5000) == ""
+    assert owner_at(registry.file.owners["bay-1"], 1) == "a"
+    assert registry.changed
+
+
+def test_another_gateways_claim_waits_for_an_operator_and_is_dated_to_the_first_one() -> None:
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1"), 1000)
+    registry.announce(inventory("b", "bay-1"), 2000)
+    registry.announce(inventory("b", "bay-1", "bay-2"), 3000)
+    assert owner_at(registry.file.owners["bay-1"], 9999) == "a"
+    assert [(c.device, c.gateway, c.since_ms) for c in registry.file.claims] == [
+        ("bay-1", "b", 2000)
+    ]
+    assert registry.accept("bay-1", "b")
+    assert owner_at(registry.file.owners["bay-1"], 1999) == "a"
+    assert owner_at(registry.file.owners["bay-1"], 2000) == "b"
+    assert not registry.accept("bay-1", "b")
+
+
+def test_the_same_inventory_again_changes_nothing() -> None:
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1"), 1000)
+    registry.changed = False
+    registry.announce(inventory("a", "bay-1"), 2000)
+    assert not registry.changed
+
+
+def test_a_hostile_inventory_is_refused_whole() -> None:
+    registry = Registry()
+    for bad in (
+        inventory("a", "<script>"),
+        inventory("a", "bay-1", site="Ä"),
+        inventory("a", *(f"bay-{i}" for i in range(2001))),
+    ):
+        assert registry.announce(bad, 0)
+    assert registry.file.owners == {}
+
+
+def test_the_registry_survives_a_restart() -> None:
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1"), 1000)
+    registry.announce(inventory("b", "bay-1"), 2000)
+    again = msgspec.json.decode(msgspec.json.encode(registry.file), type=RegistryFile)
+    assert again == registry.file
+    assert again.owners["bay-1"] == [Owner("a", 0)]
