@@ -1,0 +1,113 @@
+"""`gampong simulate`: a city without hardware, until it is told to stop.
+
+It serves ptys, uplinks and access points, and writes each gateway's TOML beside them, so that
+`gampong edge run DIR/mahirah-01.toml` is all that a gateway needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+
+def configure(subparsers: Any) -> None:
+    """Add `simulate` to the command line."""
+    parser = subparsers.add_parser("simulate", help="a simulated city: ptys, uplinks, WiFi corners")
+    add = parser.add_argument
+    add("--directory", type=Path, required=True, help="where ptys and gateway files appear")
+    add("--mqtt", type=_address, required=True, metavar="HOST:PORT", help="the site's broker")
+    add("--cloud", type=_address, metavar="HOST:PORT", help="the gateways' broker (that one)")
+    add("--seed", type=int, default=1, help="which city")
+    add("--bays", type=int, help="a larger city than the demo's, with --bins")
+    add("--bins", type=int, help="a larger city than the demo's, with --bays")
+    add("--city-time", metavar="WALL_MS:CITY_MS:RATE", help="the clock shared with others")
+    add("--speed", type=float, default=1.0, help="city seconds a second (1)")
+    add("--start", metavar="ISO", help="city time to begin at, WIB unless it says (now)")
+    add("--truth", type=Path, metavar="FILE", help="a JSON line for each thing asked or sent")
+    add("--faults", action="store_true", help="damaged, late and doubled messages, a dead sensor")
+    add("--seconds", type=float, help="end by itself after so many wall seconds")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the city; 0 when it was told to stop, 2 for arguments that can't be."""
+    from wire.clock import SystemClock
+
+    try:
+        city_time = _city_time(arguments)
+    except ValueError as error:
+        print(f"gampong simulate: {error}")
+        return 2
+    asyncio.run(_simulate(arguments, SystemClock(city_time)))
+    return 0
+
+
+async def _simulate(arguments: argparse.Namespace, clock: Any) -> None:
+    from simulators.faults import MIXED_FAULTS, NO_FAULTS
+    from simulators.gateway_files import write_gateway_files
+    from simulators.serve import run_city
+    from wire.configuration import Broker
+
+    city = _city(arguments)
+    host, port = arguments.mqtt
+    site_broker = Broker(host=host, port=port)
+    cloud_host, cloud_port = arguments.cloud or arguments.mqtt
+    directory = arguments.directory.absolute()
+    files = write_gateway_files(
+        city,
+        directory,
+        cloud_broker=Broker(host=cloud_host, port=cloud_port),
+        site_broker=site_broker,
+    )
+    stop, ready = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if arguments.seconds is not None:
+        loop.call_later(arguments.seconds, stop.set)
+    faults = MIXED_FAULTS if arguments.faults else NO_FAULTS
+    async with asyncio.TaskGroup() as group:
+        said = group.create_task(_say_ready(ready, files, city.seed, clock.city.argument))
+        await run_city(
+            city, directory, site_broker, clock, arguments.truth, stop, faults, ready=ready
+        )
+        said.cancel()
+
+
+async def _say_ready(ready: asyncio.Event, files: list[Path], seed: int, city_time: str) -> None:
+    await ready.wait()
+    where = " ".join(str(path) for path in files)
+    print(f"ready seed={seed} city-time={city_time} gateways: {where}", flush=True)
+
+
+def _city(arguments: argparse.Namespace) -> Any:
+    from simulators.city import City
+
+    if arguments.bays is None and arguments.bins is None:
+        return City.demo(arguments.seed)
+    return City.of(arguments.seed, bays=arguments.bays or 0, bins=arguments.bins or 0)
+
+
+def _city_time(arguments: argparse.Namespace) -> Any:
+    from datetime import datetime, timedelta, timezone
+
+    from wire.clock import CityTime, SystemClock
+
+    if arguments.city_time:
+        return CityTime.parse(arguments.city_time)
+    now_ms = SystemClock().now_ms()
+    start_ms = now_ms
+    if arguments.start:
+        start = datetime.fromisoformat(arguments.start)
+        if start.tzinfo is None:
+            start = start.replace(tzinfo=timezone(timedelta(hours=7)))
+        start_ms = int(start.timestamp() * 1000)
+    return CityTime.parse(f"{now_ms}:{start_ms}:{arguments.speed}")
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host, int(port)

@@ -1,0 +1,80 @@
+"""The simulated world: what happens in a city, on city time, without any IO.
+
+    world = World(City.demo(seed=1), start_ms)
+    world.bay("bay-07").occupied(t)                   the state at a moment
+    world.bin("bin-03").levels(t0, t1)                what changed in (t0, t1]
+
+Nothing runs here: each thing's history is made day by day when it is asked for, from a seed of its
+own, so that asking often, seldom, or for another thing first gives the same city.
+"""
+
+from __future__ import annotations
+
+from simulators import local_time
+from simulators.city import Bay, Bin, City, Corner, Gateway
+from simulators.parking import Demand, ParkingBay
+from simulators.streets import Site, Zone
+from simulators.waste import WasteBin
+from simulators.weather import Weather
+from simulators.wifi import WifiCorner
+
+DAYS_BEFORE = 4
+"""A history begins so long before the city does, so that bins and stays are in full swing."""
+
+
+class World:
+    """Every bay, bin and corner of a city, by name.
+
+    Args:
+        city: what there is.
+        start_ms: city time from which on anybody looks.
+    """
+
+    def __init__(self, city: City, start_ms: int) -> None:
+        self.city = city
+        self._first_day = local_time.day_of(start_ms) - DAYS_BEFORE
+        self._weather: dict[str, Weather] = {}
+        self._demands: dict[tuple[str, str], Demand] = {}
+        self._bays: dict[str, ParkingBay] = {}
+        self._bins: dict[str, WasteBin] = {}
+        self._corners: dict[str, WifiCorner] = {}
+        for gateway in city.gateways:
+            self._settle(gateway)
+
+    def bay(self, name: str) -> ParkingBay:
+        return self._bays[name]
+
+    def bin(self, name: str) -> WasteBin:
+        return self._bins[name]
+
+    def corner(self, name: str) -> WifiCorner:
+        return self._corners[name]
+
+    def weather(self, site: str) -> Weather:
+        return self._weather[site]
+
+    def demand(self, site: str, zone: str) -> Demand:
+        return self._demands[site, zone]
+
+    def _settle(self, gateway: Gateway) -> None:
+        seed, site = self.city.seed, gateway.site
+        weather = self._weather.setdefault(site.name, Weather(seed, site.name, self._first_day))
+        for zone in site.zones:
+            demand = Demand(seed, site.name, zone, weather)
+            self._demands.setdefault((site.name, zone.name), demand)
+        for bay in gateway.bays:
+            self._bays[bay.name] = self._parking(bay, site, bay.zone)
+        for bin_ in gateway.bins:
+            self._bins[bin_.name] = self._waste(bin_, site, weather)
+        for corner in gateway.corners:
+            self._corners[corner.name] = self._wifi(corner, weather)
+
+    def _parking(self, bay: Bay, site: Site, zone: Zone) -> ParkingBay:
+        demand = self._demands[site.name, zone.name]
+        return ParkingBay(self.city.seed, bay, demand, self._first_day)
+
+    def _waste(self, bin_: Bin, site: Site, weather: Weather) -> WasteBin:
+        return WasteBin(self.city.seed, bin_, site, weather, self._first_day)
+
+    def _wifi(self, corner: Corner, weather: Weather) -> WifiCorner:
+        return WifiCorner(self.city.seed, corner, weather, self._first_day)
