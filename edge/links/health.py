@@ -1,0 +1,59 @@
+"""How a link is: up or down, why, and its errors by reason. And how long to wait before a retry."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from wire.messages import LinkStatus
+
+DETAIL_MAX = 200
+
+
+class Health:
+    """One link's word about itself, kept by the link and read by the gateway's status."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._state, self._detail = "down", "not started"
+        self._errors: Counter[str] = Counter()
+
+    @property
+    def is_up(self) -> bool:
+        return self._state == "up"
+
+    def up(self, detail: str = "") -> None:
+        """It works; `detail` is a remark that an operator should read nevertheless."""
+        self._state, self._detail = "up", detail
+
+    def down(self, detail: str) -> None:
+        """It doesn't, and why, with the remedy where there is one."""
+        self._state, self._detail = "down", detail[:DETAIL_MAX]
+
+    def count(self, reason: str) -> None:
+        """One more error of that reason."""
+        self._errors[reason] += 1
+
+    def status(self) -> LinkStatus:
+        return LinkStatus(self.name, self._state, dict(self._errors), self._detail)
+
+
+class Backoff:
+    """Waits that double from `low_s` to `high_s`, all in wall seconds.
+
+    Each is drawn between half of it and the whole, so that many gateways that lost one broker
+    don't come back in the same moment.
+    """
+
+    def __init__(self, low_s: float, high_s: float) -> None:
+        self._low_s, self._high_s = low_s, high_s
+        self._next_s = low_s
+
+    def next_s(self) -> float:
+        """The wait before the next try."""
+        wait_s, self._next_s = self._next_s, min(2 * self._next_s, self._high_s)
+        return wait_s * random.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """What was tried has held: the next failure is a new one."""
+        self._next_s = self._low_s

@@ -1,0 +1,32 @@
+"""A small HTTP server inside a test: what it answers is a function of what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+Answer = Callable[[str, str, bytes], tuple[int, bytes]]
+
+
+@asynccontextmanager
+async def http_server(answer: Answer) -> AsyncIterator[str]:
+    """Serves on 127.0.0.1; gives its URL. `answer` gets method, target and body."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            method, target, _ = head.split(" ", 2)
+            size = [line for line in head.splitlines() if line.lower().startswith("content-length")]
+            body = await reader.readexactly(int(size[0].partition(":")[2]) if size else 0)
+            status, data = answer(method, target, body)
+            writer.write(f"HTTP/1.1 {status} x\r\nContent-Length: {len(data)}\r\n\r\n".encode())
+            writer.write(data if status != 204 else b"")
+            await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # a probe that only connects
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
