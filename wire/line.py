@@ -11,6 +11,7 @@ Source: InfluxDB 2 documentation, "Line protocol".
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from devices.kinds import KINDS, NAME_PATTERN, TEXT_ALPHABET, TEXT_LENGTH, Field, FieldType, Kind
 from devices.reading import Reading, Value
@@ -25,13 +26,24 @@ TIME_PATTERN = r"[1-9][0-9]{11,12}"
 def format_line(reading: Reading, site: str, zone: str) -> str:
     """The line of a reading; `site` and `zone` come from the gateway's configuration.
 
-    The reading's fields must have passed `devices.reading.check_fields` and must not be empty.
+    The reading's fields must have passed `devices.reading.check_fields` and must not be empty. A
+    whole number in a float field is written as a float: a database would see another type.
     """
-    fields = ",".join(
-        f"{name}={format_value(value)}" for name, value in sorted(reading.fields.items())
-    )
+    fields = format_fields(KINDS[reading.kind], reading.fields)
     kind, device, time_ms = reading.kind, reading.device, reading.time_ms
     return f"{kind},device={device},site={site},zone={zone} {fields} {time_ms}"
+
+
+def format_fields(kind: Kind, fields: Mapping[str, Value]) -> str:
+    """The fields of a line, in sorted order, each of the type that the kind gives it."""
+    return ",".join(
+        f"{name}={format_value(float(value) if _is_float(kind, name) else value)}"
+        for name, value in sorted(fields.items())
+    )
+
+
+def _is_float(kind: Kind, name: str) -> bool:
+    return kind.fields[name].type is FieldType.FLOAT
 
 
 def format_value(value: Value) -> str:

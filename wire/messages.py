@@ -7,7 +7,8 @@ type or an oversized message is `BadMessage`.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections import Counter
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -46,6 +47,10 @@ class Confirm(msgspec.Struct, frozen=True, array_like=True):
     fates: tuple[Fate, ...]
 
 
+def _sum(mine: Any, theirs: Any) -> Any:
+    return dict(Counter(mine) + Counter(theirs)) if isinstance(mine, dict) else mine + theirs
+
+
 class Ledger(msgspec.Struct, frozen=True):
     """Where every reading is. At every moment both equations hold (`balanced`).
 
@@ -72,6 +77,15 @@ class Ledger(msgspec.Struct, frozen=True):
         rejected, dropped = sum(self.rejected.values()), sum(self.dropped.values())
         return (
             self.taken == taken and self.accepted == self.waiting + self.stored + rejected + dropped
+        )
+
+    def __add__(self, other: Ledger) -> Ledger:
+        """The ledger of two gateways together."""
+        return Ledger(
+            **{
+                name: _sum(getattr(self, name), getattr(other, name))
+                for name in Ledger.__struct_fields__
+            }
         )
 
 

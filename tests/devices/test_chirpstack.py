@@ -1,9 +1,8 @@
-"""ChirpStack's envelope: recorded messages, facts that break parsers, and any bytes at all."""
+"""ChirpStack's envelope: facts that break parsers, and any bytes at all."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +20,6 @@ from devices.chirpstack import (
 )
 from devices.driver import Noise
 from devices.reading import check_fields
-
-ENVELOPES = Path(__file__).resolve().parents[2].parent / "shared" / "devices" / "envelopes"
-recorded = pytest.mark.skipif(not ENVELOPES.is_dir(), reason=f"no recordings at {ENVELOPES}")
 
 UPLINK = Uplink(
     dev_eui="24e124136b502217",
@@ -56,41 +52,6 @@ def uplink(**changes: Any) -> Uplink:
     message = read(**changes)
     assert isinstance(message, Uplink)
     return message
-
-
-@recorded
-@pytest.mark.parametrize("path", sorted(ENVELOPES.glob("chirpstack_v4_*.json")), ids=str)
-def test_every_recorded_message_of_chirpstack_4_is_understood(path: Path):
-    name = path.stem.removeprefix("chirpstack_v4_").split("_")[0]
-    dev_eui = json.loads(path.read_text())["deviceInfo"]["devEui"]
-    message = read_envelope(topic(name, dev_eui), path.read_bytes())
-    assert isinstance(message, Uplink if name == "up" else Notice)
-    assert message.dev_eui == dev_eui
-
-
-@recorded
-def test_a_recorded_uplink_from_indonesia_keeps_its_milliseconds():
-    data = (ENVELOPES / "chirpstack_v4_up_real_as923_indonesia.json").read_bytes()
-    assert read_envelope(topic("up", "9956efb31332a835"), data) == Uplink(
-        dev_eui="9956efb31332a835",
-        f_port=1,
-        data=bytes.fromhex("ffc65569062e059e000501ab26"),
-        time_ms=1_782_532_043_776,
-        deduplication_id="4a3322cd-b4b9-4e77-8bce-a6c396448935",
-        rssi_dbm=-55.0,
-        snr_db=12.8,
-        spreading_factor=7,
-        frame_counter=169,
-        gateways_heard=1,
-    )
-
-
-@recorded
-def test_other_network_servers_messages_are_noise():
-    for path in (*ENVELOPES.glob("tts_*"), *ENVELOPES.glob("milesight_*"), *ENVELOPES.glob("*v3*")):
-        assert read_envelope(topic("up"), path.read_bytes()) == Noise(
-            "garbage", path.stat().st_size
-        )
 
 
 def test_what_the_simulator_writes_is_read_back():

@@ -58,3 +58,10 @@ def test_a_ledger_that_lost_a_reading_does_not_balance() -> None:
     whole = Ledger(taken=10, refused={"range": 1}, suppressed=2, open=3, accepted=4, waiting=1,
                    stored=1, rejected={"grammar": 1}, dropped={"full": 1})  # fmt: skip
     assert whole.balanced
+
+
+def test_two_ledgers_add_up_to_one_that_balances_too() -> None:
+    one = Ledger(taken=3, refused={"range": 1}, open=2)
+    two = Ledger(taken=2, refused={"range": 1, "repeat": 1})
+    assert one + two == Ledger(taken=5, refused={"range": 2, "repeat": 1}, open=2)
+    assert (one + two).balanced
