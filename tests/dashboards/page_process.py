@@ -1,0 +1,49 @@
+"""`gampong page` as a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+ROOT = Path(__file__).parents[2]
+COMMAND = (sys.executable, "-m", "gampong", "page")
+
+
+class Page:
+    """A page that answers at `address`."""
+
+    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
+        self.process, self.address = process, address
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body."""
+        try:
+            with urlopen(self.address + path, timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal; the exit code, which must come within a second."""
+        self.process.send_signal(number)
+        return self.process.wait(1.0)
+
+
+@contextmanager
+def page(store: Path, *arguments: str) -> Iterator[Page]:
+    """Run it until the end of the block; what it says on stderr must stay empty but for events."""
+    command = [*COMMAND, "--store", f"sqlite:{store}", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        try:
+            words = process.stdout.readline().split()
+            assert words[:1] == ["page"]
+            yield Page(process, words[1])
+        finally:
+            process.kill()

@@ -1,0 +1,200 @@
+"""The picture of the city: newest wins, silence expires, everything is counted once."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboards.board import READINGS_SHOWN, Board, Mark
+from dashboards.headline import Tile
+from dashboards.states import State
+from ingest.stores import Row
+from ingest.stores.live import Change
+from tests.dashboards.small_city import bay, place, reading, tags, whole_city
+
+NOW = 1_790_000_000_000
+
+
+def board_of(*changes: Change, now_ms: int = NOW) -> Board:
+    board = Board()
+    board.apply(changes, now_ms)
+    return board
+
+
+def mark_of(board: Board, id_: str, now_ms: int = NOW) -> Mark:
+    (mark,) = [mark for mark in board.snapshot(now_ms).marks if mark.id == id_]
+    return mark
+
+
+def tile_of(board: Board, kind: str, now_ms: int = NOW) -> Tile:
+    (tile,) = [tile for tile in board.snapshot(now_ms).tiles or [] if tile.kind == kind]
+    return tile
+
+
+def test_late_data_never_replaces_newer():
+    board = board_of(bay("bay-01", NOW - 1000, 1))
+    board.patch(NOW)
+    board.apply([bay("bay-01", NOW - 60_000, 0)], NOW)
+    assert mark_of(board, "bay-01").state is State.OCCUPIED
+    (late,) = board.patch(NOW).readings
+    assert late.late
+    assert late.state is State.FREE
+
+
+def test_a_field_keeps_its_newest_value_when_readings_bring_different_ones():
+    board = board_of(
+        reading("wifi-01", "wifi_access_point", NOW - 9000, up=1, clients=7),
+        reading("wifi-01", "wifi_access_point", NOW - 1000, portal="down", latency_ms=30.0),
+    )
+    mark = mark_of(board, "wifi-01")
+    assert mark.state is State.PORTAL_DOWN
+    assert mark.fields == {"clients": 7, "latency_ms": 30.0, "portal": "down", "up": 1}
+
+
+def test_silence_turns_a_bay_unknown_by_city_time_alone():
+    board = board_of(
+        place("bay-01", "parking_spot", NOW, expiry_s=60.0), bay("bay-01", NOW - 1000, 0)
+    )
+    assert board.patch(NOW).marks[0].state is State.FREE
+    assert not board.patch(NOW + 59_000).news
+    (mark,) = board.patch(NOW + 59_001).marks
+    assert mark.state is State.UNKNOWN
+    assert mark.fields == {"occupied": 0}  # what it said last is still told, with its age
+
+
+def test_the_registry_gives_place_label_expiry_and_work_whenever_it_comes():
+    board = board_of(bay("bay-01", NOW - 400_000, 1))
+    assert mark_of(board, "bay-01").state is State.UNKNOWN  # the kind's own expiry is 300 s
+    board.apply([place("bay-01", "parking_spot", NOW, expiry_s=1560.0)], NOW)
+    mark = mark_of(board, "bay-01")
+    assert (mark.state, mark.label, mark.latitude) == (State.OCCUPIED, "Label bay-01", 5.5701)
+    board.apply([place("bay-01", "parking_spot", NOW + 1, maintenance=1)], NOW)
+    assert mark_of(board, "bay-01").state is State.CLOSED
+    board.apply([place("bay-01", "parking_spot", NOW - 1)], NOW)  # an older row, late
+    assert mark_of(board, "bay-01").state is State.CLOSED
+
+
+def test_a_device_without_a_reading_is_on_the_board_as_unknown():
+    board = board_of(place("bay-01", "parking_spot", NOW))
+    assert mark_of(board, "bay-01").state is State.UNKNOWN
+    tile = tile_of(board, "parking_spot")
+    assert (tile.total, tile.number, tile.newest_ms) == (1, None, 0)
+
+
+def test_a_patch_holds_only_what_changed():
+    board = board_of(*whole_city(NOW))
+    assert len(board.patch(NOW).marks) == 11
+    nothing = board.patch(NOW)
+    assert (nothing.marks, nothing.readings, nothing.tiles, nothing.news) == ([], [], None, False)
+    board.apply([bay("bay-01", NOW, 0)], NOW)
+    patch = board.patch(NOW)
+    assert [mark.id for mark in patch.marks] == ["bay-01"]
+    assert [seen.id for seen in patch.readings] == ["bay-01"]
+    assert patch.tiles is not None
+    assert patch.news
+
+
+def test_a_point_that_comes_twice_is_one_reading():
+    board = board_of(bay("bay-01", NOW, 1), bay("bay-01", NOW, 1))
+    board.apply([bay("bay-01", NOW, 1)], NOW)
+    assert [seen.number for seen in board.snapshot(NOW).readings] == [1]
+
+
+def test_the_table_keeps_the_last_readings_in_order_of_arrival():
+    board = board_of(*(bay("bay-01", NOW - 100_000 + n, n % 2) for n in range(100)))
+    numbers = [seen.number for seen in board.snapshot(NOW).readings]
+    assert numbers == list(range(101 - READINGS_SHOWN, 101))
+
+
+def test_a_reading_from_the_future_is_told_but_decides_nothing():
+    board = board_of(bay("bay-01", NOW + 7_200_000, 1), bay("bay-01", NOW, 0))
+    assert mark_of(board, "bay-01").state is State.FREE
+    assert len(board.snapshot(NOW).readings) == 2
+
+
+def test_a_stranger_counts_while_it_speaks_and_not_from_ancient_points():
+    board = board_of(bay("bay-09", NOW - 90_000_000, 1), bay("bay-10", NOW - 1000, 1))
+    assert [mark.id for mark in board.snapshot(NOW).marks] == ["bay-10"]
+
+
+def test_a_name_that_now_means_another_thing_starts_anew():
+    board = board_of(bay("x-1", NOW - 5000, 1))
+    board.apply([place("x-1", "waste_container", NOW)], NOW)
+    mark = mark_of(board, "x-1")
+    assert (mark.kind, mark.state, mark.fields) == ("waste_container", State.UNKNOWN, {})
+    board.apply([bay("x-1", NOW, 1)], NOW)
+    assert mark_of(board, "x-1").state is State.UNKNOWN
+
+
+def test_the_four_numbers_of_a_small_city():
+    board = board_of(*whole_city(NOW))
+    bays, bins, people, gateways = board.snapshot(NOW).tiles or []
+    assert (bays.number, bays.total, bays.newest_ms) == (2, 4, NOW - 3000)
+    assert (bins.number, bins.total, bins.states[State.BURNING]) == (1, 3, 1)
+    assert (people.number, people.total, people.states[State.PORTAL_DOWN]) == (17, 2, 1)
+    assert (gateways.number, gateways.total, gateways.behind_ms) == (2, 2, NOW - 5000)
+
+
+def test_unknown_is_counted_as_unknown_and_never_as_free_or_nobody():
+    board = board_of(*whole_city(NOW))
+    later = NOW + 1_600_000
+    for tile in board.snapshot(later).tiles or []:
+        assert tile.number is None
+        assert tile.states[State.UNKNOWN] == tile.total
+        assert sum(tile.states.values()) == tile.total
+
+
+def test_people_are_counted_only_from_fresh_numbers():
+    board = board_of(
+        place("wifi-01", "wifi_access_point", NOW, expiry_s=180.0),
+        reading("wifi-01", "wifi_access_point", NOW - 200_000, up=1, clients=9),
+        reading("wifi-01", "wifi_access_point", NOW - 1000, up=1),
+    )
+    assert tile_of(board, "wifi_access_point").number == 0
+    assert mark_of(board, "wifi-01").state is State.UP
+
+
+def test_a_gateway_is_heard_by_its_health_or_by_its_batches():
+    own = tags("mahirah-01", "mahirah-01", "main")
+    board = board_of(Change("gateway_batch", Row(NOW - 30_000, own, {"lag_ms": 400})))
+    mark = mark_of(board, "gateway/mahirah-01")
+    assert mark.state is State.ONLINE
+    assert mark.fields == {"sealed_ms": NOW - 30_000, "lag_ms": 400}
+    board.apply([Change("gateway_health", Row(NOW, own, {"online": 0, "waiting": 40}))], NOW)
+    assert mark_of(board, "gateway/mahirah-01").state is State.OFFLINE
+    assert mark_of(board, "gateway/mahirah-01", NOW + 200_000).state is State.UNKNOWN
+
+
+def test_a_gateway_that_never_sent_a_batch_is_the_farthest_behind():
+    own = tags("lhokseumawe-01", "lhokseumawe-01", "main")
+    silent = Change("device_registry", Row(NOW, own, {"kind": "gateway", "label": "G"}))
+    board = board_of(*whole_city(NOW)[:3], silent)
+    tile = tile_of(board, "gateway")
+    assert (tile.behind, tile.behind_ms) == ("lhokseumawe-01", 0)
+
+
+def test_an_empty_store_is_an_empty_board():
+    snapshot = Board().snapshot(NOW)
+    assert snapshot.marks == []
+    assert [tile.number for tile in snapshot.tiles or []] == [None] * 4
+
+
+CHANGES = st.lists(
+    st.tuples(st.integers(1, 3), st.integers(0, 1), st.integers(0, 900_000)),
+    unique_by=lambda made: (made[0], made[2]),
+    max_size=12,
+)
+
+
+@given(CHANGES, st.integers(0, 2**32), st.integers(0, 1_200_000))
+def test_the_order_of_arrival_changes_nothing_but_the_table(made, seed, later):
+    changes = [bay(f"bay-{n:02d}", NOW - age, occupied) for n, occupied, age in made]
+    shuffled = random.Random(seed).sample(changes, len(changes))
+    first, second = board_of(*changes), Board()
+    for change in shuffled:
+        second.apply([change], NOW)
+        second.patch(NOW)
+    assert first.snapshot(NOW + later).marks == second.snapshot(NOW + later).marks
+    assert first.snapshot(NOW + later).tiles == second.snapshot(NOW + later).tiles
