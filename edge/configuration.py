@@ -47,7 +47,8 @@ class OutboxSettings(Configuration, frozen=True):
 
 
 class UplinkSettings(Configuration, frozen=True):
-    """How batches are sent. Times are wall seconds: they are the network's, not the city's."""
+    """How batches are sent. Times are wall seconds: they are the network's, not the city's; only
+    `status_interval_s` is city time, as the watch that reads the status is."""
 
     window: int = 4
     backfill_window: int = 4

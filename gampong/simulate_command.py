@@ -28,6 +28,7 @@ def configure(subparsers: Any) -> None:
     add("--start", metavar="ISO", help="city time to begin at, WIB unless it says (now)")
     add("--truth", type=Path, metavar="FILE", help="a JSON line for each thing asked or sent")
     add("--faults", action="store_true", help="damaged, late and doubled messages, a dead sensor")
+    add("--speak-when", type=Path, metavar="FILE", help="no uplinks until this file exists")
     add("--seconds", type=float, help="end by itself after so many wall seconds")
     parser.set_defaults(run=run)
 
@@ -69,12 +70,24 @@ async def _simulate(arguments: argparse.Namespace, clock: Any) -> None:
     if arguments.seconds is not None:
         loop.call_later(arguments.seconds, stop.set)
     faults = MIXED_FAULTS if arguments.faults else NO_FAULTS
+    speak = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        said = group.create_task(_say_ready(ready, files, city.seed, clock.city.argument))
+        beside = [
+            group.create_task(_say_ready(ready, files, city.seed, clock.city.argument)),
+            group.create_task(_set_when(arguments.speak_when, speak, clock)),
+        ]
+        truth = arguments.truth
         await run_city(
-            city, directory, site_broker, clock, arguments.truth, stop, faults, ready=ready
+            city, directory, site_broker, clock, truth, stop, faults, ready=ready, speak=speak
         )
-        said.cancel()
+        for task in beside:
+            task.cancel()
+
+
+async def _set_when(file: Path | None, speak: asyncio.Event, clock: Any) -> None:
+    while file is not None and not await asyncio.to_thread(file.exists):
+        await clock.pause(0.05)
+    speak.set()
 
 
 async def _say_ready(ready: asyncio.Event, files: list[Path], seed: int, city_time: str) -> None:

@@ -50,6 +50,7 @@ async def run_city(
     stop: asyncio.Event,
     faults: Faults = NO_FAULTS,
     ready: asyncio.Event | None = None,
+    speak: asyncio.Event | None = None,
 ) -> int:
     """Serve until `stop` is set; the number of truth rows written.
 
@@ -58,6 +59,8 @@ async def run_city(
         site_broker: where the network server publishes uplinks.
         truth_path: see `simulators.truth`; None for none.
         ready: set once every port is open and the broker has accepted the network server.
+        speak: radio devices are silent until it is set, for brokers that can't say whether
+            anybody listens; what they had to say until then comes late.
     """
     start_ms = clock.now_ms()
     world = World(city, start_ms)
@@ -70,7 +73,7 @@ async def run_city(
         running: Running = [_flush(truth, clock)]
         for gateway in city.gateways:
             running += parts.wired(gateway)
-            running += parts.by_radio(gateway, server)
+            running += [_when(speak, one) for one in parts.by_radio(gateway, server)]
         running += await parts.corners()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in running]
@@ -163,6 +166,13 @@ async def _announce(server: NetworkServer, ready: asyncio.Event | None) -> None:
     _log.info("event=ready")
     if ready:
         ready.set()
+
+
+async def _when(speak: asyncio.Event | None, device: Coroutine[Any, Any, None]) -> None:
+    with contextlib.closing(device):
+        if speak:
+            await speak.wait()
+        await device
 
 
 async def _flush(truth: Truth, clock: Clock) -> None:

@@ -41,8 +41,12 @@ def every(leaf: Leaf) -> str:
 
 
 def shared(group: str, leaf: Leaf) -> str:
-    """The same as a shared subscription: each message goes to one subscriber of the group."""
-    return f"$share/{group}/{every(leaf)}"
+    """The same as a shared subscription: each message goes to one subscriber of the group.
+
+    The leaf is part of the group's name, since some brokers (rumqttd) take two filters of one name
+    for one group and give each half of both.
+    """
+    return f"$share/{group}-{leaf}/{every(leaf)}"
 
 
 def gateway_of(name: str, leaf: Leaf) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 
 from wire.messages import LinkStatus
 
 DETAIL_MAX = 200
+
+log = logging.getLogger(__name__)
 
 
 class Health:
@@ -24,11 +27,16 @@ class Health:
 
     def up(self, detail: str = "") -> None:
         """It works; `detail` is a remark that an operator should read nevertheless."""
+        if not self.is_up:
+            log.info("event=link_up link=%s", self.name)
         self._state, self._detail = "up", detail
 
     def down(self, detail: str) -> None:
         """It doesn't, and why, with the remedy where there is one."""
-        self._state, self._detail = "down", detail[:DETAIL_MAX]
+        detail = detail[:DETAIL_MAX]
+        if self.is_up or detail != self._detail:
+            log.warning("event=link_down link=%s why=%r", self.name, detail)
+        self._state, self._detail = "down", detail
 
     def count(self, reason: str) -> None:
         """One more error of that reason."""

@@ -25,7 +25,7 @@ def test_a_topic_that_names_no_gateway_is_told(name: str) -> None:
 
 def test_filters_are_spelt_as_the_broker_wants_them() -> None:
     assert every(Leaf.STATUS) == "gampong/v1/+/status"
-    assert shared("ingest", Leaf.BATCH) == "$share/ingest/gampong/v1/+/batch"
+    assert shared("ingest", Leaf.BATCH) == "$share/ingest-batch/gampong/v1/+/batch"
 
 
 def test_city_time_runs_at_its_rate_and_reads_back_from_its_argument() -> None:

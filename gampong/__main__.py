@@ -1,0 +1,7 @@
+"""`python -m gampong`, the same as the installed command."""
+
+import sys
+
+from gampong.cli import main
+
+sys.exit(main())
