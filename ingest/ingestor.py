@@ -55,7 +55,7 @@ class Ingestor:
         self._ownership = Ownership(door, clock, self.counters)
         self._owner_of: OwnerOf | None = None
         if settings.registry == "needed":
-            self._owner_of = self._ownership.owner_of
+            self._owner_of = self.owner_of
         self._gate = Gate()
         self._notes = Notes(store, clock, self.counters)
         self._fates = Fates(
@@ -87,6 +87,10 @@ class Ingestor:
     def idle(self) -> bool:
         """Whether every batch that came has its fate, and every note is written."""
         return not self._in_hand and not self._notes.waiting
+
+    def owner_of(self, device: str, time_ms: int) -> str | None:
+        """Whose device it was then, as far as this ingestor knows."""
+        return self._ownership.owner_of(device, time_ms)
 
     @property
     def _in_hand(self) -> int:

@@ -65,6 +65,11 @@ class Gateway:
         self._client.on_subscribe = self._on_subscribe
         self._listening = False
 
+    @property
+    def client(self) -> Client:
+        """The connection, for what isn't a batch."""
+        return self._client
+
     async def __aenter__(self) -> Self:
         self._client.connect(self._broker.host, self._broker.port)
         self._client.loop_start()

@@ -1,0 +1,111 @@
+"""Documents are true: every command, configuration key and driver stands in them, links lead
+somewhere, and what is shown as a command parses."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devices.driver import driver_names
+from edge.configuration import EdgeConfiguration, load_configuration
+from gampong.cli import COMMANDS, parser
+from ingest.configuration import IngestConfiguration
+from ingest.stores.configuration import InfluxSettings
+from wire.configuration import decode_toml
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+EVERYTHING = "\n".join(TEXT.values())
+
+
+def words(top: argparse.ArgumentParser) -> Iterator[str]:
+    """Every command and word under it: `edge run`, `devices`."""
+    for action in top._subparsers._group_actions if top._subparsers else ():
+        for name, sub in (action.choices or {}).items():  # type: ignore[union-attr]
+            inner = list(words(sub))
+            yield from (f"{name} {word}" for word in inner) if inner else [name]
+
+
+def keys(type_: type, prefix: str = "") -> Iterator[str]:
+    """Every key of a configuration tree, the last name only for nested tables."""
+    for field in msgspec.structs.fields(type_):
+        yield field.name
+        for inner in inner_structs(field.type):
+            yield from keys(inner)
+
+
+def inner_structs(type_: object) -> list[type]:
+    found: list[type] = []
+    arguments = getattr(type_, "__args__", ())
+    for one in (type_, *arguments):
+        if isinstance(one, type) and issubclass(one, msgspec.Struct):
+            found.append(one)
+        elif one is not type_:
+            found += inner_structs(one)
+    return found
+
+
+@pytest.mark.parametrize("command", sorted(set(words(parser([])))))
+def test_every_command_is_in_the_documents(command: str) -> None:
+    assert f"gampong {command}" in EVERYTHING
+
+
+@pytest.mark.parametrize("driver", driver_names())
+def test_every_driver_is_in_the_table_of_supported_devices(driver: str) -> None:
+    assert f"`{driver}`" in TEXT["developer.md"]
+
+
+@pytest.mark.parametrize("key", sorted(set(keys(EdgeConfiguration))))
+def test_every_key_of_the_gateway_is_in_the_technicians_page(key: str) -> None:
+    assert re.search(rf"\b{key}\b", TEXT["technician.md"])
+
+
+@pytest.mark.parametrize("key", sorted(set(keys(IngestConfiguration))))
+def test_every_key_of_the_ingestor_is_in_the_operators_page(key: str) -> None:
+    assert re.search(rf"\b{key}\b", TEXT["operator.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def shown_commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", EVERYTHING, re.DOTALL)
+    inline = re.findall(r"`(gampong [^`<…]+)`", EVERYTHING)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    shown = [re.sub(r"^\S*bin/", "", line) for line in lines] + inline
+    return sorted({line for line in shown if re.match(r"gampong [a-z]+ .*\S", line)})
+
+
+@pytest.mark.parametrize("line", shown_commands())
+def test_every_command_that_is_shown_is_understood(line: str) -> None:
+    arguments = shlex.split(line, comments=True)[1:]
+    if len(arguments) <= 2 and not any("." in word for word in arguments):
+        assert arguments[0] in COMMANDS  # only named, not shown in use
+        return
+    assert parser(arguments).parse_args(arguments).command == arguments[0]
+
+
+def toml_block(page: str) -> str:
+    (block,) = re.findall(r"```toml\n(.*?)```", TEXT[page], re.DOTALL)
+    assert isinstance(block, str)
+    return block
+
+
+def test_the_technicians_gateway_toml_is_a_good_one() -> None:
+    configuration = load_configuration(toml_block("technician.md"), "gateway.toml")
+    assert {device.driver for device in configuration.device} == set(driver_names())
+
+
+def test_the_operators_ingest_toml_is_a_good_one() -> None:
+    configuration = decode_toml(toml_block("operator.md"), IngestConfiguration, "ingest.toml")
+    assert isinstance(configuration.store, InfluxSettings)
