@@ -27,10 +27,10 @@ EVERYTHING = "\n".join(TEXT.values())
 
 def words(top: argparse.ArgumentParser) -> Iterator[str]:
     """Every command and word under it: `edge run`, `devices`."""
-    for action in top._subparsers._group_actions if top._subparsers else ():
-        for name, sub in (action.choices or {}).items():  # type: ignore[union-attr]
-            inner = list(words(sub))
-            yield from (f"{name} {word}" for word in inner) if inner else [name]
+    actions = [one for one in top._actions if isinstance(one, argparse._SubParsersAction)]
+    for name, sub in (item for action in actions for item in action.choices.items()):
+        inner = list(words(sub))
+        yield from (f"{name} {word}" for word in inner) if inner else [name]
 
 
 def keys(type_: type, prefix: str = "") -> Iterator[str]:
