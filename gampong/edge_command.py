@@ -108,8 +108,10 @@ def _load(file: Path) -> EdgeConfiguration:
         remedy = "Name the gateway's TOML file"
         raise ConfigurationError(str(file), "", reason.lower(), remedy) from error
     configuration = load_configuration(text, str(file))
-    ssl_context(configuration.broker)
-    password(configuration.broker)
+    links = [link.broker for link in configuration.link if hasattr(link, "broker")]
+    for broker in (configuration.broker, *links):
+        ssl_context(broker)
+        password(broker)
     return configuration
 
 

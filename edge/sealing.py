@@ -1,0 +1,249 @@
+"""Where links put what they hear, and where it becomes durable.
+
+In: payloads and uplinks from links. Out: sealed batches, announced to the uplink. A polled reading
+is *open* until the seal that holds it is committed; an uplink isn't acknowledged before its journal
+entry is. Time: seals come with city time, gathering is the network's and the disk's, in wall time.
+
+    telemetry     sealed every `seal_interval_s`
+    an event      sealed after `event_gather_s`, at most `event_seals_per_minute` times a minute;
+                  beyond that events wait for the next seal that is allowed
+    an uplink     journalled with all others that came meanwhile, in one commit
+
+Full or failing disk: open readings are refused and counted, uplinks are `NotAccepted` and not
+counted, polling goes on. A damaged file ends the process: the next start repairs it.
+
+The ledger balances at every await: what is in the outbox's thread holds the lock, and the ledger
+waits for it, so nothing is counted twice or not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable
+
+from devices.chirpstack import Uplink
+from devices.reading import Payload, Refusal
+from edge.configuration import OutboxSettings
+from edge.intake import Intake
+from edge.links import NotAccepted
+from edge.outbox_file import OutboxDamaged, OutboxFailing, OutboxFull
+from edge.outbox_thread import OutboxThread
+from edge.records import Line, Sealed, Tally
+from edge.uplink_snapshot import LastReadings
+from wire.clock import Clock
+from wire.messages import Ledger
+
+OPEN_MAX = 50_000
+"""Open readings in memory; one more is refused{open_full}. A seal interval of 800 a second."""
+
+QUEUED_UPLINKS_MAX = 1000
+"""Uplinks that wait for the journal; one more is not accepted, and comes again."""
+
+JOURNAL_GATHER_S = 0.02
+_MINUTE_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Queued:
+    """An uplink on its way into the journal, with what intake counted for it."""
+
+    def __init__(self, lines: list[Line], counts: Counter[tuple[str, str]]) -> None:
+        self.lines, self.counts = lines, counts
+        self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+class Sealing:
+    """The agent's `Sink`, and the owner of what is open."""
+
+    def __init__(
+        self,
+        settings: OutboxSettings,
+        outbox: OutboxThread,
+        intake: Intake,
+        tally: Tally,
+        clock: Clock,
+        last: LastReadings,
+    ) -> None:
+        self._settings, self._outbox, self._clock = settings, outbox, clock
+        self._intake, self._tally = intake, tally
+        self._last = last
+        self.announce: Callable[[list[Sealed]], None] = lambda _: None  # the uplink, once there
+        self._open: list[Line] = []
+        self._queue: list[_Queued] = []
+        self._queued = asyncio.Event()
+        self._event = asyncio.Event()
+        self._event_seals: deque[float] = deque(maxlen=settings.event_seals_per_minute)
+        self._lock = asyncio.Lock()  # held while lines or counts are in the outbox's thread
+        self._ending = asyncio.Event()
+        self._failing = ""
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """`disk_full` or `disk_failing` while nothing can be accepted."""
+        return (self._failing,) if self._failing else ()
+
+    # The sink
+
+    def polled(self, device: str, payload: Payload) -> None:
+        """A device's answer: open until the next seal."""
+        for line in self._intake.take_polled(device, payload):
+            if len(self._open) >= OPEN_MAX:
+                self._tally.add("refused", "open_full")
+                continue
+            self._open.append(line)
+            if line.event:
+                self._event.set()
+
+    def refused(self, device: str, reason: Refusal) -> None:
+        """A device that was asked and gave nothing."""
+        self._intake.refuse(reason)
+
+    def noise(self, link: str, reason: str) -> None:
+        """Something that belongs to no device."""
+        self._tally.add("noise", reason)
+
+    async def uplink(self, link: str, uplink: Uplink) -> None:
+        """A network server's uplink; returns when it is committed."""
+        if len(self._queue) >= QUEUED_UPLINKS_MAX:
+            raise NotAccepted("too many uplinks wait for the disk")
+        before = self._tally.take()
+        lines = self._intake.take_uplink(uplink)
+        counts = self._tally.take()
+        self._tally.give_back(before)
+        queued = _Queued(lines, counts)  # without lines it is refused: that too is committed first
+        self._queue.append(queued)
+        self._queued.set()
+        await queued.committed
+
+    # What runs
+
+    async def run(self) -> None:
+        """Seal and journal until told to end, and then a last time."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._seal_telemetry()),
+                group.create_task(self._seal_events()),
+                group.create_task(self._journal()),
+            ]
+            await self._ending.wait()
+            async with self._lock:  # so that no commit is cut off from what it means
+                for task in tasks:
+                    task.cancel()
+        async with self._lock:
+            await self._commit_uplinks()
+        await self.seal()
+
+    def end(self) -> None:
+        """Let `run` come to its end."""
+        self._ending.set()
+
+    async def seal(self) -> None:
+        """Commit what is open and what is journalled as batches."""
+        async with self._lock:
+            self._event.clear()
+            lines, self._open = self._open, []
+            counts = self._tally.take()
+            states = self._intake.changed_states()
+            try:
+                sealed = await self._outbox.seal(lines, states, counts)
+            except OutboxFailing as error:
+                reason = self._fail(error)
+                self._tally.give_back(counts)
+                if lines:
+                    self._tally.add("refused", reason, len(lines))
+                self._intake.give_back_states(states)
+            else:
+                self._failing = ""
+                self._last.take(lines)
+                self.announce(sealed)
+
+    async def ledger(self) -> Ledger:
+        """Where every reading is, those included that are open or on their way to the journal.
+
+        Raises:
+            OutboxFailing: the outbox can't be read.
+        """
+        async with self._lock:
+            counts = Counter(self._tally.counts)
+            for queued in self._queue:
+                counts.update(queued.counts)
+            open_readings = len(self._open) + sum(len(queued.lines) for queued in self._queue)
+            return await self._outbox.ledger(counts, open_readings)
+
+    async def _seal_telemetry(self) -> None:
+        interval_s = self._settings.seal_interval_s
+        due_s = self._clock.uptime_s() + interval_s
+        while True:
+            await self._clock.sleep(max(0.0, due_s - self._clock.uptime_s()))
+            due_s = max(due_s + interval_s, self._clock.uptime_s())
+            await self.seal()
+
+    async def _seal_events(self) -> None:
+        while True:
+            await self._event.wait()
+            await self._clock.pause(self._settings.event_gather_s)
+            await self._clock.pause(self._until_allowed())
+            if self._event.is_set():  # no other seal took it along
+                self._event_seals.append(self._clock.monotonic())
+                await self.seal()
+
+    def _until_allowed(self) -> float:
+        if len(self._event_seals) < self._settings.event_seals_per_minute:
+            return 0.0
+        return max(0.0, self._event_seals[0] + _MINUTE_S - self._clock.monotonic())
+
+    async def _journal(self) -> None:
+        gather_s = min(self._settings.journal_commit_s, JOURNAL_GATHER_S)
+        while True:
+            await self._queued.wait()
+            await self._clock.pause(gather_s)
+            async with self._lock:
+                await self._commit_uplinks()
+
+    async def _commit_uplinks(self) -> None:
+        group, self._queue = self._queue, []
+        self._queued.clear()
+        if not group:
+            return
+        lines = [line for queued in group for line in queued.lines]
+        counts: Counter[tuple[str, str]] = Counter()
+        for queued in group:
+            counts.update(queued.counts)
+        try:
+            fresh = await self._outbox.journal(lines, counts)
+        except OutboxFailing as error:
+            self._fail(error)
+            for queued in reversed(group):
+                self._undo(queued)
+                if not queued.committed.done():
+                    queued.committed.set_exception(NotAccepted(error.reason))
+            return
+        self._failing = ""
+        accepted = [line for line, new in zip(lines, fresh, strict=True) if new]
+        self._last.take(accepted)
+        if any(line.event for line in accepted):
+            self._event.set()
+        for queued in group:
+            if not queued.committed.done():  # a link that stopped waits no more
+                queued.committed.set_result(None)
+
+    def _undo(self, queued: _Queued) -> None:
+        """Count nothing of an uplink that isn't accepted: it will come again."""
+        lines = len(queued.lines)
+        self._tally.give_back(Counter({("taken", ""): lines}))
+        self._intake.give_back(queued.lines)
+
+    def _fail(self, error: OutboxFailing) -> str:
+        """Note that the outbox can't commit; the reason for the ledger and the status.
+
+        Raises:
+            OutboxDamaged: only a new start can repair it.
+        """
+        if isinstance(error, OutboxDamaged):
+            raise error
+        self._failing = "disk_full" if isinstance(error, OutboxFull) else "disk_failing"
+        _log.error("event=%s reason=%r remedy=%r", self._failing, error.reason, error.remedy)
+        return self._failing

@@ -1,0 +1,104 @@
+"""What the gateway says about itself: its retained status and inventory.
+
+In: ledger, outbox, links, clock, alarms. Out: the two messages of `wire.messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from devices.driver import load_driver
+from edge.configuration import EdgeConfiguration, expiry_s, heartbeat_s
+from edge.links import Link
+from edge.outbox_thread import OutboxThread
+from wire.clock import Clock
+from wire.messages import Inventory, InventoryDevice, Ledger, Status
+
+
+class Accounts(Protocol):
+    """Who knows the whole ledger, and why nothing can be accepted: sealing."""
+
+    @property
+    def alarms(self) -> tuple[str, ...]: ...
+
+    async def ledger(self) -> Ledger: ...
+
+
+class Report:
+    """Makes the gateway's status from those who know."""
+
+    def __init__(
+        self,
+        configuration: EdgeConfiguration,
+        clock: Clock,
+        outbox: OutboxThread,
+        accounts: Accounts,
+        links: Sequence[Link],
+        version: str,
+    ) -> None:
+        self._gateway = configuration.gateway.name
+        self._clock, self._outbox = clock, outbox
+        self._accounts, self._links = accounts, links
+        self._version = version
+
+    @property
+    def news(self) -> tuple[str, ...]:
+        """What makes a status worth publishing at once when it changes."""
+        states = (link.status() for link in self._links)
+        return (*self._accounts.alarms, *(f"{state.name}:{state.state}" for state in states))
+
+    async def status(self, online: bool, time_trusted: bool, alarms: Sequence[str]) -> Status:
+        """The status now; `alarms` are those of the uplink.
+
+        Raises:
+            OutboxFailing: the outbox can't be read.
+        """
+        ledger = await self._accounts.ledger()
+        summary = await self._outbox.summary()
+        return Status(
+            gateway=self._gateway,
+            online=online,
+            version=self._version,
+            time_ms=self._clock.now_ms(),
+            epoch=summary.epoch,
+            ledger=ledger,
+            oldest_sequence=summary.oldest_sequence,
+            newest_sequence=summary.newest_sequence,
+            oldest_waiting_ms=summary.oldest_waiting_ms,
+            outbox_bytes=summary.bytes,
+            outbox_bytes_max=summary.bytes_max,
+            parked=summary.parked,
+            clock="trusted" if time_trusted else "untrusted",
+            alarms=tuple(sorted({*summary.alarms, *self._accounts.alarms, *alarms})),
+            links=tuple(link.status() for link in self._links),
+        )
+
+
+def inventory(configuration: EdgeConfiguration) -> Inventory:
+    """What hangs on this gateway."""
+    seal_s = configuration.outbox.seal_interval_s
+    devices = []
+    for device in configuration.device:
+        driver = load_driver(device.driver)
+        devices.append(
+            InventoryDevice(
+                name=device.name,
+                kind=driver.kind,
+                driver=driver.name,
+                zone=device.zone,
+                heartbeat_s=heartbeat_s(device, driver),
+                expiry_s=expiry_s(device, driver, seal_s),
+                place=device.place,
+                label=device.label,
+                maintenance=device.maintenance,
+            )
+        )
+    return Inventory(
+        gateway=configuration.gateway.name,
+        site=configuration.gateway.site,
+        seal_interval_s=seal_s,
+        devices=tuple(devices),
+        place=configuration.gateway.place,
+        label=configuration.gateway.label,
+    )

@@ -1,0 +1,341 @@
+"""The uplink: drain the outbox to the cloud, one connection after the other.
+
+In: sealed batches, and what waits in the outbox. Out: messages on the broker, and settled rows. It
+decides nothing about sending: `edge.window` does, and this file does what it says.
+
+On each connection, in this order: read our own retained status (it may know of a later life of
+this card), subscribe, publish inventory and status, then the window: a snapshot, what is new as it
+comes, the backlog beside it. A connection that is lost is replaced by a new one; nothing of the
+old is carried over but what the window knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+
+from edge.broker import (
+    DELIVERED,
+    SESSION_TAKEN_OVER,
+    Connection,
+    ConnectionLost,
+    Outgoing,
+    connect,
+)
+from edge.configuration import EdgeConfiguration
+from edge.links.health import Backoff
+from edge.outbox_file import OutboxFailing
+from edge.outbox_thread import OutboxThread
+from edge.records import Sealed
+from edge.status import Report, inventory
+from edge.timekeeping import Timekeeping
+from edge.uplink_actions import Action, Ask, HangUp, Load, Park, Send, Snapshot
+from edge.uplink_inbox import Inbox
+from edge.uplink_snapshot import LastReadings
+from edge.window import Window
+from wire.batch import CONTENT_TYPE
+from wire.configuration import ConfigurationError
+from wire.messages import encode_message
+from wire.topics import TIME_TOPIC, Leaf, topic
+
+CONNECT_S = 20.0
+LEAVE_S = 2.0
+LOOK_S = 1.0
+RECONNECT_S = (0.2, 10.0)
+TAKEN_OVER_S = (10.0, 20.0)
+"""After another client took our name: two that take turns must not do it all the time."""
+
+ROWS_MAX = 32
+"""Payloads kept between looking up and sending; one that is gone is looked up again."""
+
+_log = logging.getLogger(__name__)
+
+
+class Uplink:
+    """Sends what waits until told to leave."""
+
+    def __init__(
+        self,
+        configuration: EdgeConfiguration,
+        outbox: OutboxThread,
+        timekeeping: Timekeeping,
+        last: LastReadings,
+        report: Report,
+    ) -> None:
+        self._configuration = configuration
+        self._gateway = configuration.gateway.name
+        self._outbox, self._timekeeping, self._clock = outbox, timekeeping, timekeeping.clock
+        self._last, self._report = last, report
+        self._window = Window(configuration.uplink)
+        self._inbox = Inbox(self._gateway, outbox, self._window, self._clock, timekeeping.heard)
+        self._rows: dict[int, Sealed] = {}
+        self._connection: Connection | None = None
+        self._shown_at = -math.inf
+        self._wake = self._inbox.wake
+        self._leaving = asyncio.Event()
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Why batches don't leave or don't count, for the status."""
+        return self._window.alarms + self._inbox.alarms
+
+    def announce(self, sealed: Sequence[Sealed]) -> None:
+        """Batches that were just sealed."""
+        for row in sealed:
+            self._keep(row)
+            self._window.sealed(row.key.sequence)
+        self._wake.set()
+
+    def look_again(self) -> None:
+        """Something may wait that could not be sent before: the time is known now."""
+        self._window.look_again()
+        self._wake.set()
+
+    def leave(self) -> None:
+        """Say goodbye and let `drain` end."""
+        self._leaving.set()
+
+    async def drain(self) -> None:
+        """Keep a connection and send what waits, until told to leave."""
+        backoff = Backoff(*RECONNECT_S)
+        while not self._leaving.is_set():
+            began = self._clock.monotonic()
+            lost: ConnectionLost | None = None
+            try:
+                await self._serve()
+            except* ConnectionLost as group:
+                lost = _most_telling(group)
+            except* OutboxFailing as group:
+                lost = ConnectionLost(f"outbox: {group.exceptions[0]}")
+            except* ConfigurationError as group:  # a certificate taken away while we run
+                lost = ConnectionLost(str(group.exceptions[0]))
+            if self._connection is not None:
+                self._connection = None
+                self._window.disconnected(self._clock.monotonic(), lost.code if lost else None)
+            if lost is None:
+                return
+            _log.warning("event=uplink_down reason=%r", str(lost))
+            if self._clock.monotonic() - began > RECONNECT_S[1]:
+                backoff.reset()
+            await self._pause(backoff.next_s(), lost.code)
+
+    async def _pause(self, seconds: float, code: int | None) -> None:
+        if code == SESSION_TAKEN_OVER:  # mosquitto 2.0 doesn't say it, other brokers do
+            self._inbox.note_clone("another client has our name and epoch")
+            seconds = random.uniform(*TAKEN_OVER_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaving.wait()
+
+    async def _serve(self) -> None:
+        """One connection, from its first message to its loss or our goodbye.
+
+        Raises (in a group):
+            ConnectionLost: it couldn't be had, or it ended.
+        """
+        broker = self._configuration.broker
+        trusted = self._timekeeping.time_trusted()
+        will = await self._status(online=False)
+        summary = await self._outbox.summary()
+        client_id = f"{self._gateway}-{summary.epoch}"
+        async with connect(broker, client_id, will, trusted, CONNECT_S) as connection:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._inbox.listen(connection))]
+                await self._greet(connection, summary.epoch, summary.newest_sequence)
+                _log.info("event=uplink_up broker=%s:%d", broker.host, broker.port)
+                self._connection = connection
+                self._window.connected()
+                tasks.append(group.create_task(self._send(connection)))
+                tasks.append(group.create_task(self._tell(connection)))
+                if broker.tls and not trusted:
+                    tasks.append(group.create_task(self._doubt_dates()))
+                await self._leaving.wait()
+                for task in tasks:
+                    task.cancel()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await connection.publish(await self._status(online=False))
+
+    async def _greet(self, connection: Connection, epoch: str, newest: int) -> None:
+        """What comes first on every connection.
+
+        Raises:
+            ConnectionLost: also when this outbox isn't the only one, and takes a new epoch.
+        """
+        self._inbox.begin(epoch)
+        status = topic(self._gateway, Leaf.STATUS)
+        await connection.subscribe([status])
+        await connection.unsubscribe(status)
+        others = [topic(self._gateway, Leaf.CONFIRM)]
+        if not self._timekeeping.time_trusted():
+            others.append(TIME_TOPIC)
+        await connection.subscribe([status, *others], own=False, kept=False)
+        if reason := self._inbox.doubt(newest):
+            _log.error("event=new_epoch reason=%s", reason)
+            await self._outbox.new_epoch(reason)
+            self._rows.clear()
+            raise ConnectionLost(f"{reason}: going on under a new epoch")
+        inventory_topic = topic(self._gateway, Leaf.INVENTORY)
+        payload = encode_message(inventory(self._configuration))
+        for message in (
+            Outgoing(inventory_topic, payload, retain=True),
+            await self._status(online=True),
+        ):
+            code = await connection.publish(message)
+            if code >= 0x80:
+                _log.error("event=refused topic=%s code=0x%02x", message.topic, code)
+
+    async def _status(self, online: bool) -> Outgoing:
+        trusted = self._timekeeping.time_trusted()
+        status = await self._report.status(online, trusted, self.alarms)
+        payload = encode_message(status)
+        self._inbox.said(payload, online)
+        return Outgoing(topic(self._gateway, Leaf.STATUS), payload, retain=True)
+
+    async def _tell(self, connection: Connection) -> None:
+        """The status each minute, and soon after an alarm or a link has changed.
+
+        The minute is the city's, so that the watch, which judges in city time, isn't misled when
+        a simulated day takes half an hour; but never more often than each wall second.
+        """
+        told_s = self._clock.uptime_s()
+        told = self.alarms + self._report.news
+        while True:
+            await self._clock.pause(LOOK_S)
+            news = self.alarms + self._report.news
+            due_s = told_s + self._configuration.uplink.status_interval_s
+            if news != told or self._clock.uptime_s() >= due_s:
+                told_s, told = self._clock.uptime_s(), news
+                await connection.publish(await self._status(online=True))
+
+    async def _doubt_dates(self) -> None:
+        """Certificates whose dates couldn't be judged are judged once they can be."""
+        while not self._timekeeping.time_trusted():
+            await self._clock.pause(LOOK_S)
+        raise ConnectionLost("the time is known: connecting again to check certificates' dates")
+
+    async def _send(self, connection: Connection) -> None:
+        """Do what the window says, whenever something happened or it is time."""
+        window = frozenset(self._window.copies)
+        while True:
+            self._wake.clear()
+            for action in self._window.next(self._clock.monotonic()):
+                await self._perform(connection, action)
+            if window != self._window.copies.keys():
+                window = frozenset(self._window.copies)
+                await self._outbox.set_window(window)
+            wake_at = self._window.wake_at()
+            wait_s = None if wake_at is None else max(0.0, wake_at - self._clock.monotonic())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+
+    async def _perform(self, connection: Connection, action: Action) -> None:
+        match action:
+            case Send():
+                await self._send_batch(connection, action)
+            case Snapshot():
+                await self._send_snapshot(connection)
+            case Ask(leaf):
+                answered = self._answered(connection, leaf)
+                await connection.send(Outgoing(topic(self._gateway, leaf), b""), answered)
+            case Load():
+                await self._load(action)
+            case Park(sequence):
+                _log.error("event=parked sequence=%d", sequence)
+                with suppress(OutboxFailing):  # the window remembers it as well
+                    await self._outbox.park(sequence, "the broker hangs up on it")
+            case HangUp():
+                raise ConnectionLost("the broker doesn't answer")
+
+    async def _load(self, load: Load) -> None:
+        """Look the backlog up; a disk that fails (a row gets its time by a commit) is asked again
+        soon, and what is new goes on meanwhile."""
+        try:
+            rows = await self._outbox.waiting(load.after, load.limit)
+        except OutboxFailing as error:
+            _log.warning("event=backlog_unreadable reason=%r", error.reason)
+            await self._clock.pause(LOOK_S)
+            self._window.loaded(load.after, [], end=False)
+        else:
+            for row in rows:
+                self._keep(row)
+            self._window.loaded(load.after, [row.key.sequence for row in rows], end=not rows)
+        self._wake.set()
+
+    async def _send_batch(self, connection: Connection, send: Send) -> None:
+        row = self._rows.pop(send.sequence, None)
+        if row is None:
+            rows = await self._outbox.waiting(send.sequence - 1, 1)
+            row = rows[0] if rows else None
+        if row is None or row.key.sequence != send.sequence:  # dropped, confirmed, or parked
+            self._window.settled(send.sequence, answered=False)
+            self._wake.set()
+            return
+        self._inbox.sent(row.key)
+        await self._outbox.mark_sent(send.sequence)
+        message = Outgoing(
+            topic(self._gateway, send.leaf),
+            row.payload,
+            expiry_s=send.expiry_s,
+            content_type=CONTENT_TYPE,
+            correlation=row.key.pack(),
+            user=(("seal_ms", str(row.seal_ms)),),
+        )
+        await connection.send(message, partial(self._puback, connection, send.sequence))
+
+    async def _send_snapshot(self, connection: Connection) -> None:
+        """Each device's last reading, without a key: written, never confirmed. Not again at once
+        when a link comes and goes: on a mobile link it would cost more than all batches."""
+        timeout_s = self._configuration.uplink.confirm_timeout_s
+        if self._clock.monotonic() < self._shown_at + timeout_s:
+            return
+        for payload in self._last.batches():
+            message = Outgoing(
+                topic(self._gateway, Leaf.BATCH),
+                payload,
+                expiry_s=int(timeout_s),
+                content_type=CONTENT_TYPE,
+            )
+            await connection.send(message, self._answered(connection, Leaf.BATCH, question=False))
+
+    def _puback(self, connection: Connection, sequence: int, code: int) -> None:
+        if connection is self._connection:
+            self._window.puback(self._clock.monotonic(), sequence, code)
+            self._wake.set()
+
+    def _answered(
+        self, connection: Connection, leaf: Leaf, question: bool = True
+    ) -> Callable[[int], None]:
+        """What to do with a PUBACK that says whether anybody listens; a refusal says it only of a
+        question, a snapshot may just be too large."""
+
+        def answered(code: int) -> None:
+            if code == DELIVERED and not question:
+                self._shown_at = self._clock.monotonic()
+            if connection is self._connection and (question or code < 0x80):
+                self._window.answered(self._clock.monotonic(), leaf, code)
+                self._wake.set()
+
+        return answered
+
+    def _keep(self, row: Sealed) -> None:
+        self._rows[row.key.sequence] = row
+        if len(self._rows) > ROWS_MAX:
+            del self._rows[next(iter(self._rows))]
+
+
+def _most_telling(group: ExceptionGroup[ConnectionLost]) -> ConnectionLost:
+    """The loss that bears the broker's reason, or the first."""
+    losses: list[ConnectionLost] = []
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            losses.append(_most_telling(error))
+        else:
+            losses.append(error)
+    return next((loss for loss in losses if loss.code is not None), losses[0])

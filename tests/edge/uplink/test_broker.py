@@ -1,0 +1,256 @@
+"""The uplink's broker file on a real mosquitto: reason codes, losses, TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import subprocess
+from pathlib import Path
+
+import mqttium
+import pytest
+
+from edge.broker import (
+    TOO_LARGE,
+    Connection,
+    ConnectionLost,
+    Outgoing,
+    connect,
+    password,
+    ssl_context,
+)
+from tests.edge.uplink.far_side import WAIT_S, retained, until
+from tests.servers import Mosquitto
+from wire.configuration import Broker, ConfigurationError, Tls
+
+
+def opened(
+    broker: Mosquitto, name: str = "gateway", tls: Tls | None = None, check_dates: bool = True
+) -> contextlib.AbstractAsyncContextManager[Connection]:
+    settings = Broker(host=broker.host, port=broker.port, tls=tls)
+    will = Outgoing(f"will/{name}", b"gone", retain=True)
+    return connect(settings, name, will, check_dates, WAIT_S)
+
+
+def test_the_reason_codes_of_pubacks_are_told(mosquitto):
+    """Red: mqttium doesn't decode PUBACKs where `edge.broker._tap` listens any more."""
+    assert mqttium.__version__ == "1.2.1"
+
+    async def scenario() -> None:
+        async with opened(mosquitto) as ours, opened(mosquitto, "other") as other:
+            assert await ours.publish(Outgoing("codes/a", b"x")) == 0x10
+            assert await ours.publish(Outgoing("codes/a", b"")) == 0x10
+            await other.subscribe(["$share/group/codes/+"])
+            assert await ours.publish(Outgoing("codes/a", b"x")) == 0
+            assert await ours.publish(Outgoing("codes/a", b"")) == 0
+            codes: list[int] = []
+            for name in ("codes/a", "nobody/b", "codes/c", "nobody/d"):
+                await ours.send(Outgoing(name, b"x"), codes.append)
+            await until(lambda: len(codes) == 4)
+            assert codes == [0, 0x10, 0, 0x10]
+
+    asyncio.run(scenario())
+
+
+def test_a_refusal_is_told_with_its_code(tmp_path):
+    rules = tmp_path / "acl"
+    rules.write_text("topic read #\n")
+    rules.chmod(0o700)
+
+    async def scenario(broker: Mosquitto) -> None:
+        async with opened(broker) as ours:
+            assert await ours.publish(Outgoing("a", b"x")) == 0x87
+            codes: list[int] = []
+            await ours.send(Outgoing("a", b"x"), codes.append)
+            await until(lambda: codes == [0x87])
+
+    with Mosquitto(tmp_path / "broker", config=f"acl_file {rules}") as broker:
+        asyncio.run(scenario(broker))
+
+
+def test_a_message_larger_than_the_broker_takes_is_told_as_too_large(tmp_path):
+    async def scenario(broker: Mosquitto) -> None:
+        async with opened(broker) as ours:
+            codes: list[int] = []
+            await ours.send(Outgoing("a", b"x" * 3000), codes.append)
+            assert codes == [TOO_LARGE]
+            assert await ours.publish(Outgoing("a", b"x")) == 0x10
+
+    with Mosquitto(tmp_path, config="max_packet_size 2000") as broker:
+        asyncio.run(scenario(broker))
+
+
+def test_what_arrives_is_given_with_whether_it_was_retained(mosquitto):
+    async def scenario() -> None:
+        async with opened(mosquitto) as ours, opened(mosquitto, "other") as other:
+            await other.publish(Outgoing("kept/a", b"old", retain=True))
+            await ours.subscribe(["kept/a"])
+            await other.publish(Outgoing("kept/a", b"new"))
+            arrived = ours.messages()
+            both = [await anext(arrived), await anext(arrived)]
+            assert [(m.payload, m.retained) for m in both] == [(b"old", True), (b"new", False)]
+            await ours.unsubscribe("kept/a")
+            await ours.subscribe(["kept/a"], own=False, kept=False)
+            await ours.publish(Outgoing("kept/a", b"own"))
+            await other.publish(Outgoing("kept/a", b"last"))
+            assert (await anext(arrived)).payload == b"last"
+
+    asyncio.run(scenario())
+
+
+def test_a_killed_broker_ends_the_connection_for_everyone_who_waits(tmp_path):
+    async def scenario(broker: Mosquitto) -> None:
+        async with opened(broker) as ours:
+            codes: list[int] = []
+            os.kill(broker.pid, signal.SIGSTOP)
+            await ours.send(Outgoing("a", b"x"), codes.append)
+            broker.kill()
+            with pytest.raises(ConnectionLost):
+                async for _ in ours.messages():
+                    pass
+            with pytest.raises(ConnectionLost):
+                await ours.publish(Outgoing("a", b"x"))
+            assert codes == []
+        with pytest.raises(ConnectionLost):
+            async with opened(broker):
+                pass
+
+    with Mosquitto(tmp_path) as broker:
+        asyncio.run(scenario(broker))
+
+
+def test_a_second_client_of_our_name_ends_our_connection(mosquitto):
+    async def scenario() -> None:
+        async with opened(mosquitto, "twin") as first, opened(mosquitto, "twin"):
+            with pytest.raises(ConnectionLost):
+                async for _ in first.messages():
+                    pass
+
+    asyncio.run(scenario())
+
+
+def test_leaving_by_an_exception_publishes_the_will_and_leaving_well_does_not(mosquitto):
+    async def well() -> None:
+        async with opened(mosquitto, "polite") as ours:
+            await ours.publish(Outgoing("a", b""))
+
+    async def badly() -> None:
+        with contextlib.suppress(LookupError):
+            async with opened(mosquitto, "broken"):
+                raise LookupError
+
+    asyncio.run(well())
+    asyncio.run(badly())
+    assert retained(mosquitto, "will/polite") == b""
+    assert retained(mosquitto, "will/broken") == b"gone"
+
+
+def openssl(folder: Path, *words: str) -> None:
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """An authority, a broker's certificate for 127.0.0.1 and one that expired, a gateway's."""
+    folder = tmp_path_factory.mktemp("certificates")
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(folder, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+    (folder / "other").write_text("subjectAltName=DNS:elsewhere\n")
+    for name, days, names in (
+        ("server", "30", "names"),
+        ("expired", "-1", "names"),
+        ("elsewhere", "30", "other"),
+        ("gateway", "30", "names"),
+    ):
+        request = ("-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        openssl(folder, "req", *key, *request)
+        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days)
+        files = ("-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", names)
+        openssl(folder, "x509", "-req", *signing, *files)
+    return folder
+
+
+def tls_broker(folder: Path, certificates: Path, server: str) -> Mosquitto:
+    lines = (
+        "listener {port} 127.0.0.1",
+        f"cafile {certificates}/ca.pem",
+        f"certfile {certificates}/{server}.pem",
+        f"keyfile {certificates}/{server}.key",
+        "require_certificate true",
+        "use_identity_as_username true",
+    )
+    return Mosquitto(folder, config="\n".join(lines))
+
+
+def tls_of(certificates: Path, name: str = "gateway") -> Tls:
+    files = (certificates / "ca.pem", certificates / f"{name}.pem", certificates / f"{name}.key")
+    return Tls(**dict(zip(Tls.__struct_fields__, map(str, files), strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("server", "check_dates", "good"),
+    [
+        ("server", True, True),
+        ("server", False, True),
+        ("expired", True, False),
+        ("expired", False, True),  # the time isn't trusted: chain and name are all there is
+        ("elsewhere", True, False),
+        ("elsewhere", False, False),
+    ],
+)
+def test_tls_checks_chain_and_name_always_and_dates_once_the_time_is_known(
+    tmp_path, certificates, server, check_dates, good
+):
+    async def scenario(broker: Mosquitto) -> None:
+        async with opened(broker, tls=tls_of(certificates), check_dates=check_dates) as ours:
+            assert await ours.publish(Outgoing("a", b"")) == 0x10
+
+    with tls_broker(tmp_path, certificates, server) as broker:
+        if good:
+            asyncio.run(scenario(broker))
+        else:
+            with pytest.raises(ConnectionLost, match="certificate"):
+                asyncio.run(scenario(broker))
+
+
+def test_the_context_takes_tls_1_2_and_later(certificates):
+    context = ssl_context(Broker(tls=tls_of(certificates)))
+    assert context is not None
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert ssl_context(Broker()) is None
+
+
+def test_files_that_cannot_be_used_are_named_with_a_remedy(tmp_path, certificates):
+    missing = str(tmp_path / "missing.pem")
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("nothing")
+    ca, certificate, key = (
+        str(certificates / name) for name in ("ca.pem", "gateway.pem", "gateway.key")
+    )
+    other = str(certificates / "server.key")
+    for tls, named in (
+        (Tls(ca_file=missing, certificate_file=certificate, key_file=key), missing),
+        (Tls(ca_file=str(garbage), certificate_file=certificate, key_file=key), str(garbage)),
+        (Tls(ca_file=ca, certificate_file=missing, key_file=key), missing),
+        (Tls(ca_file=ca, certificate_file=certificate, key_file=missing), missing),
+        (Tls(ca_file=ca, certificate_file=certificate, key_file=other), certificate),
+    ):
+        with pytest.raises(ConfigurationError) as error:
+            ssl_context(Broker(tls=tls))
+        assert error.value.source == named
+        assert error.value.remedy
+
+
+def test_the_password_is_the_file_without_its_line_break(tmp_path):
+    file = tmp_path / "password"
+    file.write_text(" secret \n")
+    assert password(Broker(password_file=str(file))) == " secret "
+    assert password(Broker()) is None
+    with pytest.raises(ConfigurationError, match="missing"):
+        password(Broker(password_file=str(tmp_path / "missing")))
