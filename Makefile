@@ -17,7 +17,7 @@ demo: ## a simulated city and the page that shows it live
 	@$(BIN)/gampong demo $(ARGS)
 
 test: setup ## the tests, on the embedded store and a real mosquitto
-	@deploy/setup/need.sh mosquitto
+	@deploy/setup/need.sh mosquitto openssl
 	@$(BIN)/python -m pytest -m "not live and not browser" $(ARGS)
 
 live: setup ## the same line on real mosquitto, InfluxDB 2 and Chromium

@@ -175,6 +175,11 @@ class ResponseReader:
                 return registers
         return None
 
+    @property
+    def skipped(self) -> int:
+        """Bytes of noise in front of an answer that is whole now."""
+        return max(0, len(self._heard) - self._size)
+
     def silence(self) -> Undecodable:
         """Why there is no answer, once the caller's time-out has passed."""
         if not self._heard:

@@ -46,7 +46,7 @@ from wire.topics import TIME_TOPIC, Leaf, topic
 CONNECT_S = 20.0
 LEAVE_S = 2.0
 LOOK_S = 1.0
-RECONNECT_S = (0.2, 10.0)
+RECONNECT_S = (0.2, 3.0)
 TAKEN_OVER_S = (10.0, 20.0)
 """After another client took our name: two that take turns must not do it all the time."""
 

@@ -82,7 +82,8 @@ def _tls(settings: Broker, source: str) -> ssl.SSLContext | None:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(settings.tls.certificate_file, settings.tls.key_file)
     except (OSError, ssl.SSLError) as error:
-        remedy = "Give PEM files that this user can read, and the key that fits the certificate"
+        key = f"in key_file ({settings.tls.key_file}) the key of {settings.tls.certificate_file}"
+        remedy = f"Give PEM files that this user can read, and {key}"
         raise ConfigurationError(source, "broker.tls", str(error), remedy) from error
     return context
 

@@ -23,7 +23,7 @@ from wire.topics import REGISTRY_TOPIC
 
 log = logging.getLogger(__name__)
 
-RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 10.0
+RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 3.0
 SAY_EVERY_S = 30.0
 
 

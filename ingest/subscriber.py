@@ -6,7 +6,7 @@ told, or `ACKNOWLEDGE_S` after it came, in order of arrival. While the gate is s
 away, or the process ends) nothing is subscribed, so that gateways learn from their PUBACKs at once
 that nobody listens.
 
-A connection that ends is made anew after 0.2 s, doubling up to 10 s, with jitter. What was in hand
+A connection that ends is made anew after 0.2 s, doubling up to 3 s, with jitter. What was in hand
 goes on to the store and is confirmed over whichever connection lives.
 """
 
@@ -29,7 +29,7 @@ from wire.topics import Leaf, shared
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGE_S = 5.0
-RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 10.0
+RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 3.0
 
 Handle = Callable[[Envelope, asyncio.Event], Awaitable[None]]
 """Takes a message; sets the event when its fate is known and told."""

@@ -43,7 +43,7 @@ GRACE_MS = 5 * MINUTE_MS
 """An hour is rolled up first when it is over by this much."""
 
 TIME_EVERY_S = 10.0
-RECONNECT_S = (0.2, 10.0)
+RECONNECT_S = (0.2, 3.0)
 TOUCHED_OVERLAP_MS = 2 * MINUTE_MS
 
 

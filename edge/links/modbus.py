@@ -138,7 +138,7 @@ class ModbusBus:
         stranger: Undecodable | None = None
         await self._port.write(request)
         while data := await self._port.read(deadline):
-            for byte in data:
+            for end, byte in enumerate(data, 1):
                 try:
                     registers = reader.feed(bytes((byte,)))
                 except Undecodable as error:
@@ -149,6 +149,8 @@ class ModbusBus:
                     reader = ResponseReader(unit, asks.function, asks.count)
                     continue
                 if registers is not None:
+                    if reader.skipped or data[end:]:
+                        self._note("garbage")
                     return registers
         raise stranger or reader.silence()
 
