@@ -87,7 +87,7 @@ def run_export(arguments: argparse.Namespace) -> int:
             for line in export.lines():
                 print(line, file=output)
                 written += 1
-        left_out = "".join(f", {n} left out ({r})" for r, n in export.left_out.items())
+        left_out = "".join(f", {n} left out ({r})" for r, n in (+export.left_out).items())
         print(f"{written} lines{left_out}", file=sys.stderr)
     return UNUSABLE if failed else 0
 

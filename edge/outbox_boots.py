@@ -1,0 +1,96 @@
+"""Boots: runs of the machine, some of which didn't know what time it was.
+
+A reading of such a run carries its boot's uptime. `learn` fixes this boot's offset, and places the
+boots before it that never learnt theirs: as late as possible before the next one began, but after
+the last moment that was trusted. It also mends the length of the gap that an unclean end left,
+which couldn't be told while the clock was wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from edge.outbox_file import OutboxFile
+from edge.outbox_packing import ESTIMATED, UPTIME_BELOW_MS, Entry, Offset
+from edge.outbox_rows import STAMP, add_counts, read_counts
+
+
+class Boots:
+    """The boots that rows still refer to, and what is known of their time."""
+
+    def __init__(self, file: OutboxFile, boot_id: str, uptime_ms: int) -> None:
+        self._connection = file.connection
+        self._boot_id = boot_id
+        self._uptime_ms = uptime_ms
+        self._left_ms = 0
+        self._gap_ms: int | None = None
+        self.current = 0
+        self.offsets: dict[int, Offset] = {}
+
+    def begin(self, left_ms: int | None, now_ms: int) -> None:
+        """Enter this boot. `left_ms` is the last commit before an unclean end, None after a clean
+        one: the time between is a gap."""
+        self._connection.execute(
+            "DELETE FROM boots WHERE boot_id <> ? AND id NOT IN (SELECT boot FROM batches"
+            " WHERE boot IS NOT NULL UNION SELECT boot FROM journal WHERE boot IS NOT NULL)",
+            (self._boot_id,),
+        )
+        self._connection.execute(
+            "INSERT OR IGNORE INTO boots (boot_id, first_ms, last_ms) VALUES (?, ?, ?)",
+            (self._boot_id, self._uptime_ms, self._uptime_ms),
+        )
+        sql = "SELECT id FROM boots WHERE boot_id = ?"
+        (self.current,) = self._connection.execute(sql, (self._boot_id,)).fetchone()
+        known = self._connection.execute(
+            "SELECT id, offset_ms, quality FROM boots WHERE offset_ms IS NOT NULL"
+        )
+        self.offsets = {boot: Offset(offset_ms, quality) for boot, offset_ms, quality in known}
+        if left_ms is not None:
+            self._left_ms = left_ms
+            self._gap_ms = max(0, now_ms - left_ms) if left_ms else 0
+            gap = {("gaps", ""): 1, ("gap_ms", ""): self._gap_ms}
+            add_counts(self._connection, Counter(gap))
+
+    def stretch(self, entries: Sequence[Entry]) -> None:
+        """Note how long this boot has been running without knowing its time."""
+        uptimes = [entry.time_ms for entry in entries if entry.boot is not None]
+        if uptimes:
+            sql = "UPDATE boots SET last_ms = max(last_ms, ?) WHERE id = ?"
+            self._connection.execute(sql, (max(uptimes), self.current))
+
+    def learn(self, offset: Offset) -> dict[int, Offset]:
+        """Write this boot's offset and those that follow from it; hand them to `learnt` once they
+        are committed."""
+        if offset.offset_ms < UPTIME_BELOW_MS:
+            raise ValueError(f"a boot before 1973: offset {offset.offset_ms} ms")
+        trusted_ms = read_counts(self._connection)[STAMP, "trusted"]
+        found = {self.current: offset}
+        (next_ms,) = self._connection.execute(
+            "SELECT first_ms + ? FROM boots WHERE id = ?", (offset.offset_ms, self.current)
+        ).fetchone()
+        earlier = self._connection.execute(
+            "SELECT id, first_ms, last_ms FROM boots WHERE id < ? AND offset_ms IS NULL"
+            " ORDER BY id DESC",
+            (self.current,),
+        ).fetchall()
+        for boot, first_ms, last_ms in earlier:
+            latest, least = next_ms - 1 - last_ms, trusted_ms + 1 - first_ms
+            found[boot] = Offset(max(latest, least), ESTIMATED)
+            next_ms = found[boot].offset_ms + first_ms
+        self._connection.executemany(
+            "UPDATE boots SET offset_ms = ?, quality = ? WHERE id = ?",
+            [(offset.offset_ms, offset.quality, boot) for boot, offset in found.items()],
+        )
+        self._mend_gap(offset)
+        return found
+
+    def learnt(self, offsets: Mapping[int, Offset]) -> None:
+        """They are on disk: rows of these boots can be sent."""
+        self.offsets.update(offsets)
+        self._gap_ms = None
+
+    def _mend_gap(self, offset: Offset) -> None:
+        if self._gap_ms is not None and self._left_ms:
+            true_ms = max(0, offset.offset_ms + self._uptime_ms - self._left_ms)
+            add_counts(self._connection, Counter({("gap_ms", ""): true_ms - self._gap_ms}))
