@@ -269,6 +269,7 @@ class Outbox(OutboxReader):
         except OutboxFailing as error:
             self._alarms.add("disk_full" if isinstance(error, OutboxFull) else "disk_failing")
             self._confirm_alone()
+            self._room.restore_ballast(self._clock.uptime_s())  # room again: the next one may grow
             raise
         self._pending.clear()
         self._room.restore_ballast(self._clock.uptime_s())

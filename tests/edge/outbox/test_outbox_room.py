@@ -223,6 +223,22 @@ def test_the_ballast_comes_back_with_the_room(make_rig):
     fill(rig, 5)
 
 
+def test_readings_are_taken_again_once_the_disk_has_room_though_nothing_was_confirmed(make_rig):
+    """Found by the sealing tests: only a commit that worked looked for room, and none could."""
+    disk = SmallDisk()
+    rig = make_rig(connect=disk.connect, ballast_bytes=MIB)
+    fill(rig, 5)
+    disk.fill()
+    with pytest.raises(OutboxFailing):
+        fill(rig, 20)
+    disk.resize(2**30)
+    rig.clock.turn(601)
+    with pytest.raises(OutboxFull):
+        bulky(rig, 1000)
+    bulky(rig, 1000)
+    assert rig.outbox.summary().alarms == ()
+
+
 @contextmanager
 def no_file_grows_beyond(size):
     """Writes beyond it fail as on a broken disk (EFBIG); Python ignores the signal."""
