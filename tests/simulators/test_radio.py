@@ -21,6 +21,7 @@ from simulators.radio_devices import radio_bay, radio_bin
 from simulators.seeds import generator
 from simulators.truth import Truth, read_truth
 from simulators.world import World
+from tests.servers import Mosquitto
 from wire.clock import CityTime, SystemClock
 from wire.configuration import Broker
 
@@ -159,6 +160,13 @@ def test_what_arrives_on_the_broker_is_what_the_truth_says_was_sent(mosquitto, t
     assert not lost & {(names[one.dev_eui], one.time_ms) for one in uplinks}
 
 
+@pytest.fixture
+def alone(tmp_path):
+    """A broker on which nobody has left a session that would listen."""
+    with Mosquitto(tmp_path / "alone") as broker:
+        yield broker
+
+
 def test_gateways_see_only_their_own_devices(mosquitto, tmp_path):
     city = City.demo(1)
     gateway = city.gateways[1]
@@ -186,11 +194,11 @@ def test_uplink_faults_arrive_and_are_noted(mosquitto, tmp_path):
     assert all(row.how == "lost" for row in rows if row.fault == "not_json")
 
 
-def test_an_uplink_that_nobody_subscribes_to_is_lost_in_the_truth(mosquitto, tmp_path):
+def test_an_uplink_that_nobody_subscribes_to_is_lost_in_the_truth(alone, tmp_path):
     gateway = City.demo(1).gateways[1]
     listened = gateway.by_radio[0]  # which asks to join first
     _, rows = asyncio.run(
-        broadcast(mosquitto, gateway, tmp_path / "t", NO_FAULTS, 5, device=listened.dev_eui)
+        broadcast(alone, gateway, tmp_path / "t", NO_FAULTS, 5, device=listened.dev_eui)
     )
     heard = {(row.how, row.fault) for row in rows if row.device == listened.name}
     others = {(row.how, row.fault) for row in rows if row.device != listened.name}
@@ -199,9 +207,9 @@ def test_an_uplink_that_nobody_subscribes_to_is_lost_in_the_truth(mosquitto, tmp
     assert "sent" not in {how for how, _ in others}
 
 
-def test_devices_wait_for_somebody_who_subscribes(mosquitto, tmp_path):
+def test_devices_wait_for_somebody_who_subscribes(alone, tmp_path):
     gateway = City.demo(1).gateways[0]
-    _, rows = asyncio.run(broadcast(mosquitto, gateway, tmp_path / "t", NO_FAULTS, 60))
+    _, rows = asyncio.run(broadcast(alone, gateway, tmp_path / "t", NO_FAULTS, 60))
     assert "nobody_listens" not in {row.fault for row in rows}
 
 
