@@ -274,8 +274,8 @@ _READ_ERRORS = (
 
 def _check_header(path: Path) -> None:
     """Judge the first bytes before SQLite does: an empty file would make it delete the log."""
-    if not path.exists():
-        return
+    if not path.exists() or _beside(path, "journal").exists():
+        return  # not made yet, or cut off while it was made: SQLite takes it back
     try:
         with path.open("rb") as file:
             header = file.read(100)
@@ -285,18 +285,19 @@ def _check_header(path: Path) -> None:
     if suspect_path(path).exists():
         raise OutboxDamaged(f"outbox {path}: found damaged while it ran", "Restart the agent")
     wal = _beside(path, "wal")
-    if not header and not (wal.exists() and wal.stat().st_size):
+    logged = wal.exists() and wal.stat().st_size > 0
+    if not header and not logged:
         return
-    if not header.startswith(b"SQLite format 3\0") or len(header) < 100:
-        raise OutboxDamaged(f"outbox {path}: no database header", "Restart the agent")
-    if int.from_bytes(header[68:72]) != APPLICATION_ID:
-        if _is_foreign(path):
-            remedy = "Give outbox.path a file of its own"
-            raise OutboxUnusable(f"outbox {path}: a database of another program", remedy)
-        raise OutboxDamaged(f"outbox {path}: a broken header", "Restart the agent")
-    if SCHEMA_VERSION < int.from_bytes(header[60:64]) <= VERSION_MAX:
+    sound = len(header) == 100 and header.startswith(b"SQLite format 3\0")
+    ours = sound and int.from_bytes(header[68:72]) == APPLICATION_ID
+    if sound and not ours and _is_foreign(path):
+        remedy = "Give outbox.path a file of its own"
+        raise OutboxUnusable(f"outbox {path}: a database of another program", remedy)
+    if ours and SCHEMA_VERSION < int.from_bytes(header[60:64]) <= VERSION_MAX:
         remedy = "Install that version again, or give outbox.path a new file"
         raise OutboxUnusable(f"outbox {path}: made by a newer version of gampong", remedy)
+    if not header or not (ours or logged):  # a page torn while written back is whole in the log
+        raise OutboxDamaged(f"outbox {path}: no header of an outbox", "Restart the agent")
 
 
 def _is_foreign(path: Path) -> bool:

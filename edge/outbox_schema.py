@@ -71,9 +71,8 @@ CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value ANY NOT NULL) STRICT, W
 def create_schema(connection: sqlite3.Connection) -> None:
     """All of the schema in one transaction, before the log exists: a file is whole or empty."""
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     connection.executescript(
-        f"BEGIN;{SCHEMA}PRAGMA application_id={APPLICATION_ID};"
+        f"BEGIN;PRAGMA auto_vacuum=INCREMENTAL;{SCHEMA}PRAGMA application_id={APPLICATION_ID};"
         f"PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
     )
 

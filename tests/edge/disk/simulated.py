@@ -110,12 +110,12 @@ class _Vfs(apsw.VFS):
         self._disk = disk
         super().__init__(name, base="")
 
-    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:  # noqa: N802
         if name is None:
             return apsw.VFSFile("", name, flags)
         return _File(self._disk, name, flags)
 
-    def xDelete(self, filename: str, syncdir: bool) -> None:
+    def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: N802
         super().xDelete(filename, False)
         self._disk.deleted(filename, syncdir)
 
@@ -128,15 +128,15 @@ class _File(apsw.VFSFile):
         self._new_journal = bool(flags[0] & _JOURNALS)  # as SQLite's own: its folder is synced too
         super().__init__("", name, flags)
 
-    def xWrite(self, data: Any, offset: int) -> None:
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         self._disk.note(Write(self._file, offset, bytes(data)))
         super().xWrite(data, offset)
 
-    def xTruncate(self, newsize: int) -> None:
+    def xTruncate(self, newsize: int) -> None:  # noqa: N802
         self._disk.note(Truncate(self._file, newsize))
         super().xTruncate(newsize)
 
-    def xSync(self, flags: int) -> None:
+    def xSync(self, flags: int) -> None:  # noqa: N802
         self._disk.note(Sync(self._file))
         if self._new_journal:
             self._disk.note(SyncFolder())
