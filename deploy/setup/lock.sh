@@ -19,7 +19,7 @@ compile() {
     # shellcheck disable=SC2086  # LOCK_ARGS is a list of words
     "$tool/bin/uv" pip compile pyproject.toml "$@" ${LOCK_ARGS:-} \
         --universal --python-version 3.11 --generate-hashes \
-        --no-header --no-emit-index-url --no-emit-find-links \
+        --no-header \
         --quiet --output-file "$file" >/dev/null
 }
 

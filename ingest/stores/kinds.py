@@ -11,24 +11,26 @@ from devices.kinds import FLOAT, INTEGER, KINDS, TEXT, Field, FieldType, Kind
 
 _COUNT_MAX = 2.0**53
 
+
+def _fields(*fields: Field) -> dict[str, Field]:
+    return {field.name: field for field in fields}
+
+
 DEVICE_HEALTH = Kind(
     name="device_health",
     about="each minute, for every registered device: is it heard?",
     state="state",
     heartbeat_s=60,
     expiry_s=180,
-    fields={
-        field.name: field
-        for field in (
-            Field("age_s", FLOAT, "age of the newest reading", "s", 0, 1e10),
-            Field(
-                "state",
-                TEXT,
-                "what the age means",
-                choices=("ok", "silent", "delayed", "gateway_offline", "maintenance"),
-            ),
-        )
-    },
+    fields=_fields(
+        Field("age_s", FLOAT, "age of the newest reading", "s", 0, 1e10),
+        Field(
+            "state",
+            TEXT,
+            "what the age means",
+            choices=("ok", "silent", "delayed", "gateway_offline", "maintenance"),
+        ),
+    ),
 )
 
 GATEWAY_HEALTH = Kind(
@@ -37,27 +39,24 @@ GATEWAY_HEALTH = Kind(
     state="online",
     heartbeat_s=60,
     expiry_s=180,
-    fields={
-        field.name: field
-        for field in (
-            Field("online", INTEGER, "1 when a status came within three minutes", "", 0, 1),
-            Field("age_s", FLOAT, "age of the last status", "s", 0, 1e10),
-            Field("waiting", INTEGER, "readings accepted, not yet confirmed", "", 0, _COUNT_MAX),
-            Field("oldest_waiting_s", FLOAT, "age of the oldest of them", "s", 0, 1e10),
-            Field("accepted", INTEGER, "readings accepted, ever", "", 0, _COUNT_MAX),
-            Field("stored", INTEGER, "readings confirmed as stored, ever", "", 0, _COUNT_MAX),
-            Field("refused", INTEGER, "readings refused, ever", "", 0, _COUNT_MAX),
-            Field("rejected", INTEGER, "readings rejected, ever", "", 0, _COUNT_MAX),
-            Field("dropped", INTEGER, "readings dropped, ever", "", 0, _COUNT_MAX),
-            Field("balanced", INTEGER, "1 when the ledger balances", "", 0, 1),
-            Field("outbox_bytes", INTEGER, "bytes the outbox takes", "B", 0, _COUNT_MAX),
-            Field("outbox_share", FLOAT, "of what it may take", "", 0, 1),
-            Field("parked", INTEGER, "batches set aside as poison", "", 0, _COUNT_MAX),
-            Field("gaps", INTEGER, "unclean restarts that lost open readings", "", 0, _COUNT_MAX),
-            Field("clock", TEXT, "how the gateway's clock is trusted"),
-            Field("version", TEXT, "version of the agent"),
-        )
-    },
+    fields=_fields(
+        Field("online", INTEGER, "1 when a status came within three minutes", "", 0, 1),
+        Field("age_s", FLOAT, "age of the last status", "s", 0, 1e10),
+        Field("waiting", INTEGER, "readings accepted, not yet confirmed", "", 0, _COUNT_MAX),
+        Field("oldest_waiting_s", FLOAT, "age of the oldest of them", "s", 0, 1e10),
+        Field("accepted", INTEGER, "readings accepted, ever", "", 0, _COUNT_MAX),
+        Field("stored", INTEGER, "readings confirmed as stored, ever", "", 0, _COUNT_MAX),
+        Field("refused", INTEGER, "readings refused, ever", "", 0, _COUNT_MAX),
+        Field("rejected", INTEGER, "readings rejected, ever", "", 0, _COUNT_MAX),
+        Field("dropped", INTEGER, "readings dropped, ever", "", 0, _COUNT_MAX),
+        Field("balanced", INTEGER, "1 when the ledger balances", "", 0, 1),
+        Field("outbox_bytes", INTEGER, "bytes the outbox takes", "B", 0, _COUNT_MAX),
+        Field("outbox_share", FLOAT, "of what it may take", "", 0, 1),
+        Field("parked", INTEGER, "batches set aside as poison", "", 0, _COUNT_MAX),
+        Field("gaps", INTEGER, "unclean restarts that lost open readings", "", 0, _COUNT_MAX),
+        Field("clock", TEXT, "how the gateway's clock is trusted"),
+        Field("version", TEXT, "version of the agent"),
+    ),
 )
 
 GATEWAY_BATCH = Kind(
@@ -66,16 +65,13 @@ GATEWAY_BATCH = Kind(
     state="sequence",
     heartbeat_s=60,
     expiry_s=180,
-    fields={
-        field.name: field
-        for field in (
-            Field("epoch", TEXT, "the outbox's epoch, hexadecimal"),
-            Field("sequence", INTEGER, "the batch's number in its epoch", "", 0, _COUNT_MAX),
-            Field("readings", INTEGER, "lines in it", "", 0, _COUNT_MAX),
-            Field("rejected", INTEGER, "of these, dead-lettered", "", 0, _COUNT_MAX),
-            Field("lag_ms", INTEGER, "from seal to stored", "ms", -_COUNT_MAX, _COUNT_MAX),
-        )
-    },
+    fields=_fields(
+        Field("epoch", TEXT, "the outbox's epoch, hexadecimal"),
+        Field("sequence", INTEGER, "the batch's number in its epoch", "", 0, _COUNT_MAX),
+        Field("readings", INTEGER, "lines in it", "", 0, _COUNT_MAX),
+        Field("rejected", INTEGER, "of these, dead-lettered", "", 0, _COUNT_MAX),
+        Field("lag_ms", INTEGER, "from seal to stored", "ms", -_COUNT_MAX, _COUNT_MAX),
+    ),
 )
 
 ROLLUP_DUE = Kind(
@@ -84,7 +80,7 @@ ROLLUP_DUE = Kind(
     state="hour_ms",
     heartbeat_s=3600,
     expiry_s=7200,
-    fields={"hour_ms": Field("hour_ms", INTEGER, "start of that hour", "ms", 0, _COUNT_MAX)},
+    fields=_fields(Field("hour_ms", INTEGER, "start of that hour", "ms", 0, _COUNT_MAX)),
 )
 
 DEVICE_REGISTRY = Kind(
@@ -93,19 +89,16 @@ DEVICE_REGISTRY = Kind(
     state="kind",
     heartbeat_s=3600,
     expiry_s=2 * 86_400,
-    fields={
-        field.name: field
-        for field in (
-            Field("kind", TEXT, "kind of the device, or gateway"),
-            Field("driver", TEXT, "driver that decodes it"),
-            Field("label", TEXT, "what people call it"),
-            Field("latitude", FLOAT, "WGS 84", "°", -90, 90),
-            Field("longitude", FLOAT, "WGS 84", "°", -180, 180),
-            Field("heartbeat_s", FLOAT, "how often it is expected", "s", 0, 1e10),
-            Field("expiry_s", FLOAT, "age at which its state is unknown", "s", 0, 1e10),
-            Field("maintenance", INTEGER, "1 while it is closed for work", "", 0, 1),
-        )
-    },
+    fields=_fields(
+        Field("kind", TEXT, "kind of the device, or gateway"),
+        Field("driver", TEXT, "driver that decodes it"),
+        Field("label", TEXT, "what people call it"),
+        Field("latitude", FLOAT, "WGS 84", "°", -90, 90),
+        Field("longitude", FLOAT, "WGS 84", "°", -180, 180),
+        Field("heartbeat_s", FLOAT, "how often it is expected", "s", 0, 1e10),
+        Field("expiry_s", FLOAT, "age at which its state is unknown", "s", 0, 1e10),
+        Field("maintenance", INTEGER, "1 while it is closed for work", "", 0, 1),
+    ),
 )
 
 CLOUD_KINDS: dict[str, Kind] = {
