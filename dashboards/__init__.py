@@ -1,6 +1,5 @@
-"""Panels: one live picture of the city, from the store to every open page.
+"""The live page: the city as the store knows it, in a browser, without reload.
 
-    store → feed → board (states, headline, trend) → page → browser
-
-Reads `ingest.stores` only; `states`, `headline`, `trend` and `board` are pure.
+In: a store (never a gateway or a broker). Out: one page, and the same as JSON. What is too old is
+unknown, and says so.
 """

@@ -106,7 +106,8 @@ class Pending:
 
 def settlement_of(head: Head, fate: Fate) -> Settlement:
     """A final fate as what it moves. Numbers that don't add up to the row's readings are bounded,
-    and the rest is rejected{uncounted}: the ledger balances whatever a cloud says."""
+    and the rest is rejected{uncounted}: the ledger balances whatever a cloud says. A count of 0 is
+    all that is left: the cloud couldn't open the batch."""
     moves: Counts = Counter()
     left = head.readings
     stored = min(max(fate.stored, 0), left)
@@ -114,7 +115,7 @@ def settlement_of(head: Head, fate: Fate) -> Settlement:
     rejected: Counter[str] = Counter()
     for number, (reason, readings) in enumerate(sorted(fate.rejected.items())):
         known = _REASON.fullmatch(reason) is not None and number < _REASONS_MAX
-        taken = min(max(readings, 0), left)
+        taken = left if readings == 0 else min(max(readings, 0), left)
         rejected[reason if known else OTHER] += taken
         left -= taken
     rejected[UNCOUNTED] += left

@@ -120,6 +120,7 @@ def test_the_first_final_confirm_counts(rig):
     ("stored", "rejected", "ledger"),
     [
         (2, {}, (2, {"uncounted": 3})),
+        (0, {"not_zstd": 0}, (0, {"not_zstd": 5})),  # the cloud couldn't open it
         (9, {"range": 4}, (5, {})),
         (-3, {"range": 9}, (0, {"range": 5})),
         (0, {"range": -2, "Robert'); DROP": 5}, (0, {"other": 5})),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -222,6 +224,32 @@ def test_a_log_cut_short_costs_whole_commits_only(rig):
         assert rig.ledger().waiting in (0, 3, 6, 9, 12, 15)
         rig.cut_power()
     assert damaged(rig) == []
+
+
+def test_a_first_page_torn_while_it_was_written_back_is_whole_in_the_log(rig):
+    rig.seal(5000)
+    rig.cut_power()
+    rig.path.write_bytes(bytes(512) + rig.path.read_bytes()[512:])
+    rig.outbox = rig.open()
+    assert damaged(rig) == []
+    assert rig.ledger().waiting == 5000
+
+
+def test_a_file_that_was_never_finished_is_made_again(tmp_path):
+    connection = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+    connection.executescript("PRAGMA cache_size=0; BEGIN; CREATE TABLE batches (a)")
+    for number in range(5000):
+        connection.execute("INSERT INTO batches VALUES (?)", (f"{number:0900}",))
+    for name in ("outbox.db", "outbox.db-journal"):
+        shutil.copy(tmp_path / name, tmp_path / f"{name}.held")
+    connection.close()
+    for name in ("outbox.db", "outbox.db-journal"):
+        (tmp_path / f"{name}.held").replace(tmp_path / name)
+    assert (tmp_path / "outbox.db").stat().st_size > 0
+    rig = Rig(tmp_path)
+    assert damaged(rig) == []
+    rig.seal()
+    rig.outbox.close()
 
 
 def test_a_log_of_rubbish_is_ignored(full):
