@@ -1,8 +1,9 @@
 # Everything a newcomer runs. ARGS is handed on: make demo ARGS="--speed 60 --seconds 60"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test live check bench lock clean
+.PHONY: help setup demo test live check faults lock clean
 
 ARGS ?=
+SEEDS ?= 1000
 BIN := .venv/bin
 
 help: ## this list
@@ -31,8 +32,8 @@ check: setup ## format, lint, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: setup ## the benchmarks
-	@$(BIN)/python -m bench $(ARGS)
+faults: setup ## schedules of faults on the whole line, in virtual time (SEEDS=1000)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
 lock: ## requirements/*.txt again from pyproject.toml (LOCK_ARGS=--upgrade for newer ones)
 	@deploy/setup/lock.sh

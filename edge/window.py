@@ -8,7 +8,8 @@ Theory. A batch is *in flight* while a copy of it may be in the broker. A copy c
 equal to the confirm time-out, counted by the broker from when it has the copy; a PUBACK says it
 has, a lost connection says it may. So a copy is dead one time-out after its PUBACK, or after the
 connection that carried it was lost, and only then may the next be sent: there are never two. A copy
-in flight takes a place in its lane's window until it is dead or the far side has answered.
+in flight takes a place in its lane's window until it is dead or the far side has answered; a lost
+one takes none on `batch`: what is new doesn't wait for what the link did before.
 
     a batch     event                         becomes
     ready       sent                          sent         (takes a place)
@@ -363,7 +364,8 @@ class Window:
         lane = self._lanes[leaf]
         copies = [copy for copy in self.copies.values() if copy.leaf is leaf]
         held = sum(copy.state is _State.HELD for copy in copies)
-        taken = len(copies) - held
+        lost = sum(copy.state is _State.LOST for copy in copies) if leaf is Leaf.BATCH else 0
+        taken = len(copies) - held - lost
         return not lane.deaf and taken < lane.places and held < lane.places * HELD_PER_PLACE
 
     def _send(self, now: float, sequence: int, leaf: Leaf) -> Send:

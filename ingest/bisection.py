@@ -16,15 +16,19 @@ Write = Callable[[Sequence[str]], Awaitable[Written | Kept]]
 _DEPTH_WITHOUT_SUCCESS = 3  # an outage costs at most 2 + 4 + 8 writes more
 
 
-async def bisect(write: Write, lines: Sequence[str], failed: Kept) -> Written | Kept:
-    """Write halves of halves of lines that `failed` as a whole."""
+async def bisect(
+    write: Write, lines: Sequence[str], failed: Kept, proof: Sequence[str] = ()
+) -> Written | Kept:
+    """Write halves of halves of lines that `failed` as a whole. `proof` is a line of another write
+    that was taken, for lines without a good neighbour; in an outage it isn't taken again."""
     rejected: dict[int, str] = {}
-    proof: Sequence[str] | None = None
+    if proof and isinstance(await write(proof), Kept):
+        return failed
     pending = [(0, len(lines), 0, failed)]
     while pending:
         start, end, depth, kept = pending.pop()
         if end - start == 1:
-            if proof is None or isinstance(await write(proof), Kept):
+            if not proof or isinstance(await write(proof), Kept):
                 return kept
             again = await write(lines[start:end])
             if isinstance(again, Written):
@@ -34,7 +38,7 @@ async def bisect(write: Write, lines: Sequence[str], failed: Kept) -> Written | 
                 return kept
             rejected[start] = kept.reason
             continue
-        if proof is None and depth >= _DEPTH_WITHOUT_SUCCESS:
+        if not proof and depth >= _DEPTH_WITHOUT_SUCCESS:
             return kept
         middle = (start + end) // 2
         for low, high in ((start, middle), (middle, end)):

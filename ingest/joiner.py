@@ -80,6 +80,7 @@ class Joiner:
         self._writes = 0
         self._failing_since: float | None = None
         self._last_success = 0.0
+        self._proof: Sequence[str] = ()  # the last line that the store took
         self._failures: OrderedDict[BatchKey | None, int] = OrderedDict()
         self._woken = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -183,10 +184,12 @@ class Joiner:
         while True:
             answer = await self._store_all(lines)
             if isinstance(answer, Kept) and answer.bisect and self._suspect(group):
-                answer = await bisect(self._store_all, lines, answer)
+                answer = await bisect(self._store_all, lines, answer, self._proof)
             now = self._clock.monotonic()
             if isinstance(answer, Written):
                 self._failing_since, self._last_success = None, now
+                taken = (n for n in reversed(range(len(lines))) if n not in answer.rejected)
+                self._proof = next((lines[n : n + 1] for n in taken), self._proof)
                 for batch in group:
                     self._failures.pop(batch.checked.key, None)
                 await self._outcomes.written(_shared_out(group, answer.rejected))
