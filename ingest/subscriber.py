@@ -101,6 +101,9 @@ class Subscriber:
             except* Lost as lost:
                 log.warning("event=broker_lost leaf=%s why=%s", self._leaf, lost.exceptions[0])
             self.subscribed = False
+            # Python 3.11's TaskGroup drops a cancellation that comes in the turn a child fails.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
             if self._clock.monotonic() - began_s > RECONNECT_S_MAX:
                 pause_s = RECONNECT_S_MIN
             await self._clock.pause(pause_s * random.uniform(0.5, 1.0))

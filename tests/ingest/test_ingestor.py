@@ -236,6 +236,7 @@ def test_while_the_store_is_away_nobody_listens_and_afterwards_all_is_stored(tmp
             content = {n: lines(20, now_ms(), f"bay{n}") for n in range(1, 6)}
             for sequence, batch in content.items():
                 gateway.send(batch, sequence)
+            await eventually(lambda: ingestor.counters.store_away, "it gives up on the store")
             await gateway.nobody_listens()
             await eventually(lambda: all(gateway.held(n) for n in content), "each is held")
             assert not any(gateway.final(n) for n in content)
