@@ -1,22 +1,23 @@
-"""Bosch TPS110 Parking Lot Sensor (Nwave NPS310 on ports 1 and 2): magnetometer in or on a bay.
+"""Bosch TPS110 Parking Lot Sensor, Nwave NPS310: magnetometer in or on a bay.
 
 Link: LoRaWAN class A; the port says what the message is.
 
     port 1  status     | state |                                  the bay has changed: an event
     port 2  heartbeat  | state | temperature |                    temperature on newer firmware
-    port 3  startup    | 12 debug | 3 firmware | reset | state |  17 bytes
+    port 3  startup    | 12 debug | 3 firmware | reset | state |  17 bytes, NPS310 without debug: 5
     port 4 info, 5 usage, 6 debug                                 known, nothing for a city in them
 
     state        bit 0: 1 occupied, 0 free; the other bits are reserved
     temperature  i8, °C
     firmware     major, minor, patch, one byte each
-    reset        1 watchdog, 2 power on, 3 on request, 4 other
+    reset        1 watchdog, 2 power on, 3 on request, 4 other (NPS310: brownout, 5 other)
     debug        three u32 little-endian, 12 bits of code each
 
 Integrity is the LoRaWAN message code, checked by the network server.
 Sources: Bosch "Parking Lot Sensor, Communication Interface", as read by
 github.com/TheThingsNetwork/lorawan-devices vendor/bosch/tpl110-0292.js and
-github.com/ZennerIoT/element-parsers lib/bosch_parksensor.ex.
+github.com/ZennerIoT/element-parsers lib/bosch_parksensor.ex; for the NPS310 the first one's
+vendor/nwave/nps310sm.js.
 Not understood: what ports 4 and 5 hold; the factory's heartbeat interval, which the sources read
 don't give. A day is assumed: set `heartbeat_s` of the device to what it was configured with.
 """
@@ -28,7 +29,7 @@ from devices.reading import Payload, Refusal, Undecodable, Value, Values
 
 STATUS, HEARTBEAT, STARTUP = 1, 2, 3
 SILENT_PORTS = (4, 5, 6)
-SIZES = {STATUS: (1,), HEARTBEAT: (1, 2), STARTUP: (17,)}
+SIZES = {STATUS: (1,), HEARTBEAT: (1, 2), STARTUP: (17, 5)}
 LOW_C, HIGH_C = -60, 127
 RESET_ON_REQUEST = 3
 
@@ -45,8 +46,8 @@ def decode(payload: Payload) -> tuple[Values, ...]:
     if port == HEARTBEAT:
         return (Values(_heartbeat(data)),)
     if port == STARTUP:
-        firmware = ".".join(str(part) for part in data[12:15])
-        return (Values({"occupied": data[16] & 1, "firmware": firmware}),)
+        firmware = ".".join(str(part) for part in data[-5:-2])
+        return (Values({"occupied": data[-1] & 1, "firmware": firmware}),)
     raise Undecodable(Refusal.TYPE, f"port {port} with {len(data)} bytes")
 
 
@@ -77,7 +78,7 @@ def encode(values: Values) -> Payload:
 DRIVER = Driver(
     name="bosch_tps110",
     vendor="Bosch",
-    models=("TPS110",),
+    models=("TPS110", "Nwave NPS310"),
     kind="parking_spot",
     link=LorawanLink(),
     decode=decode,

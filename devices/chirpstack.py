@@ -26,7 +26,7 @@ import base64
 import hashlib
 import re
 import uuid
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -41,11 +41,13 @@ NOTICES = frozenset({"join", "status", "ack", "txack", "log", "location", "integ
 APPLICATION = "6f2b8c1e-53a4-4d0f-9e7a-1c5d3b2a4f60"  # the simulator's application id
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_DAY_MIN = 24 * 60
 _TOPIC = re.compile(r"(?:.*/)?device/([0-9a-fA-F]{16})/event/([a-z]{1,16})")
 _DEV_EUI = re.compile(r"[0-9a-fA-F]{16}")
 _DEDUPLICATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?"
+    r"(\d{4}-\d\d-\d\d)[Tt ]((?!24)\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?"
     r"(?:[Zz]|([+-])(\d\d):(\d\d))",
     re.ASCII,
 )
@@ -203,15 +205,18 @@ def _milliseconds(text: str) -> int | None:
     match = _TIME.fullmatch(text)
     if match is None:
         return None
-    *numbers, decimals, sign, hours, minutes = match.groups()
+    date, time, decimals, sign, hours, minutes = match.groups()
+    offset_min = 60 * int(hours or 0) + int(minutes or 0)
     try:
-        offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
-        zone = timezone(-offset if sign == "-" else offset)
-        year, month, day, hour, minute, second = (int(number) for number in numbers)
-        since = datetime(year, month, day, hour, minute, second, tzinfo=zone) - _EPOCH
-    except ValueError:  # the 30th of February, the 61st second, +24:00
+        local = datetime.fromisoformat(
+            f"{date}T{time}+00:00"
+        )  # at 5,000/s every microsecond counts
+    except ValueError:  # the 30th of February, the 61st second
         return None
-    return since // timedelta(milliseconds=1) + int((decimals or "0").ljust(3, "0")[:3])
+    if offset_min >= _DAY_MIN:
+        return None
+    since_ms = (local - _EPOCH) // _MILLISECOND + int((decimals or "0").ljust(3, "0")[:3])
+    return since_ms + 60_000 * (offset_min if sign == "-" else -offset_min)
 
 
 def _loudest(heard: list[dict[str, Any]]) -> tuple[float | None, float | None]:

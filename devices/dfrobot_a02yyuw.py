@@ -21,43 +21,27 @@ far out of its range, so only the reason for refusing hangs on it.
 from __future__ import annotations
 
 from devices.driver import Driver, UartLink
-from devices.ff_frame import FRAME_SIZE, HEADER, FfFramer, frame_sum
-from devices.reading import Payload, Refusal, Undecodable, Values
+from devices.ff_frame import FfFramer, read_distance, say_distance
+from devices.reading import Payload, Values
 
 BLIND_MM, HIGH_MM = 30, 4500
-NO_TARGET, INTERFERENCE = 0xFFFD, 0xFFFE
 
 
 def decode(payload: Payload) -> tuple[Values, ...]:
     """One frame to one distance."""
-    frame = payload.data
-    if len(frame) != FRAME_SIZE:
-        raise Undecodable(Refusal.LENGTH, f"{len(frame)} bytes, a frame has {FRAME_SIZE}")
-    if frame[-1] != frame_sum(frame):
-        raise Undecodable(Refusal.CHECKSUM, f"sum {frame[-1]:02x}, not {frame_sum(frame):02x}")
-    if frame[0] != HEADER:
-        raise Undecodable(Refusal.FORMAT, f"header {frame[0]:02x}, not ff")
-    distance_mm = int.from_bytes(frame[1:3], "big")
-    if distance_mm == NO_TARGET:
-        raise Undecodable(Refusal.NO_TARGET, "nothing reflects")
-    if distance_mm == INTERFERENCE:
-        raise Undecodable(Refusal.SENSOR_FAULT, "another ranger's sound")
-    if not BLIND_MM < distance_mm <= HIGH_MM:
-        raise Undecodable(Refusal.RANGE, f"{distance_mm} mm not in {BLIND_MM + 1}..{HIGH_MM}")
-    return (Values({"distance_mm": float(distance_mm)}),)
+    return (Values({"distance_mm": float(read_distance(payload.data, BLIND_MM, HIGH_MM))}),)
 
 
 def encode(values: Values) -> Payload:
     """The frame for a distance; without one it says that nothing reflects."""
-    distance_mm = round(float(values.fields.get("distance_mm", NO_TARGET)))
-    body = bytes((HEADER,)) + distance_mm.to_bytes(2, "big")
-    return Payload(body + bytes((frame_sum(body),)))
+    distance_mm = values.fields.get("distance_mm")
+    return Payload(say_distance(None if distance_mm is None else float(distance_mm)))
 
 
 DRIVER = Driver(
     name="dfrobot_a02yyuw",
     vendor="DFRobot",
-    models=("A02YYUW", "SEN0311"),
+    models=("A02YYUW (SEN0311)",),
     kind="waste_container",
     link=UartLink(framer=FfFramer),
     decode=decode,

@@ -67,6 +67,7 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9_-]{0,63}"
 
 INTEGER, FLOAT, TEXT = FieldType.INTEGER, FieldType.FLOAT, FieldType.TEXT
 INT64_HIGH = 2.0**63 - 1024  # the largest float below 2**63
+_COUNTER_HIGH = 2**32 - 1
 
 
 def _table(*fields: Field) -> dict[str, Field]:
@@ -77,6 +78,9 @@ _DEVICE_FIELDS = (
     Field("battery_v", FLOAT, "supply voltage of the sensor", "V", 0, 60),
     Field("battery_level", FLOAT, "charge left, 0 empty to 1 full", "", 0, 1),
     Field("temperature_c", FLOAT, "temperature at the sensor", "°C", -60, 200),
+    Field("probe_temperature_c", FLOAT, "temperature at a probe on a cable", "°C", -60, 200),
+    Field("relative_humidity", FLOAT, "humidity of the air at the sensor, 0 dry to 1", "", 0, 1),
+    Field("tilt_deg", FLOAT, "how far the sensor leans from upright", "°", -360, 360),
     Field("rssi_dbm", FLOAT, "best gateway's received signal strength", "dBm", -200, 30),
     Field("snr_db", FLOAT, "best gateway's signal to noise ratio", "dB", -50, 50),
     Field("spreading_factor", INTEGER, "LoRa spreading factor", "", 5, 12),
@@ -106,6 +110,10 @@ PARKING_SPOT = Kind(
     fields=_table(
         Field("occupied", INTEGER, "1 when a vehicle stands in the bay, 0 when free", "", 0, 1),
         Field("distance_mm", FLOAT, "raw distance to what is under the sensor", "mm", 0, 20_000),
+        Field("previous_state_s", FLOAT, "how long the state before this one lasted", "s", 0, 1e9),
+        Field(
+            "vehicle_count", INTEGER, "vehicles counted, the sensor's counter", "", 0, _COUNTER_HIGH
+        ),
     ),
 )
 
@@ -124,6 +132,8 @@ WASTE_CONTAINER = Kind(
             "condition of the container",
             choices=("ok", "lid_open", "dropped", "moved", "burning", "unknown"),
         ),
+        Field("latitude_deg", FLOAT, "where the container's own receiver is", "°", -90, 90),
+        Field("longitude_deg", FLOAT, "where the container's own receiver is", "°", -180, 180),
     ),
 )
 
@@ -157,6 +167,80 @@ WIFI_ACCESS_POINT = Kind(
     ),
 )
 
+PEOPLE_COUNTER = Kind(
+    name="people_counter",
+    about="people in a place, or passing a line (FIWARE CrowdFlowObserved)",
+    state="people_count",
+    heartbeat_s=600,
+    expiry_s=1800,
+    fields=_table(
+        Field("people_count", INTEGER, "people the sensor sees or has counted", "", 0, 1_000_000),
+        Field("people_count_max", INTEGER, "most people at once since last told", "", 0, 1_000_000),
+        Field("people_in", INTEGER, "people in, the sensor's counter", "", 0, _COUNTER_HIGH),
+        Field("people_out", INTEGER, "people out, the sensor's counter", "", 0, _COUNTER_HIGH),
+        Field("period_in", INTEGER, "people in since last told", "", 0, 1_000_000),
+        Field("period_out", INTEGER, "people out since last told", "", 0, 1_000_000),
+        Field("occupied", INTEGER, "1 when somebody is there, 0 when nobody is", "", 0, 1),
+    ),
+)
+
+TRAFFIC_COUNTER = Kind(
+    name="traffic_counter",
+    about="vehicles passing a lane (FIWARE TrafficFlowObserved)",
+    state="vehicle_count",
+    heartbeat_s=3600,
+    expiry_s=7200,
+    fields=_table(
+        Field(
+            "vehicle_count", INTEGER, "vehicles counted, the sensor's counter", "", 0, _COUNTER_HIGH
+        ),
+    ),
+)
+
+ENVIRONMENT = Kind(
+    name="environment",
+    about="air at one place (FIWARE AirQualityObserved, IndoorEnvironmentObserved)",
+    state="temperature_c",
+    heartbeat_s=600,
+    expiry_s=1800,
+    fields=_table(
+        Field("atmospheric_pressure_hpa", FLOAT, "pressure of the air", "hPa", 300, 1200),
+        Field("illuminance_lux", FLOAT, "light", "lx", 0, 200_000),
+        Field("co2_ppm", FLOAT, "carbon dioxide", "ppm", 0, 65_535),
+        Field("tvoc_ppb", FLOAT, "volatile organic compounds, all", "ppb", 0, 65_535),
+        Field("sound_peak_db", FLOAT, "loudest sound since last told", "dB", 0, 255),
+        Field("sound_average_db", FLOAT, "average sound since last told", "dB", 0, 255),
+        Field("motions", INTEGER, "movements seen since last told", "", 0, 65_535),
+        Field("occupied", INTEGER, "1 when somebody is there, 0 when nobody is", "", 0, 1),
+    ),
+)
+
+ENERGY_METER = Kind(
+    name="energy_meter",
+    about="one electricity meter: street lights, a kiosk, a solar roof (FIWARE ACMeasurement)",
+    state="active_power_w",
+    heartbeat_s=300,
+    expiry_s=900,
+    fields=_table(
+        Field("active_power_w", FLOAT, "power now", "W", 0, 10_000_000),
+        Field("active_energy_wh", FLOAT, "energy, the meter's counter", "Wh", 0, 1e13),
+        Field("voltage_v", FLOAT, "mains voltage", "V", 0, 1000),
+        Field("current_a", FLOAT, "current", "A", 0, 10_000),
+        Field("frequency_hz", FLOAT, "mains frequency", "Hz", 0, 1000),
+        Field("power_factor", FLOAT, "active by apparent power", "", 0, 1),
+        Field("power_alarm", INTEGER, "1 above the meter's power threshold", "", 0, 1),
+    ),
+)
+
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (PARKING_SPOT, WASTE_CONTAINER, WIFI_ACCESS_POINT)
+    kind.name: kind
+    for kind in (
+        PARKING_SPOT,
+        WASTE_CONTAINER,
+        WIFI_ACCESS_POINT,
+        PEOPLE_COUNTER,
+        TRAFFIC_COUNTER,
+        ENVIRONMENT,
+        ENERGY_METER,
+    )
 }

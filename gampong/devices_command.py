@@ -1,5 +1,8 @@
 """`gampong devices` lists what is supported, `gampong decode` shows what a payload says.
 
+`gampong devices --markdown` is docs/devices.md, whole: the page is made from the drivers and their
+vectors, never written.
+
 In: parsed arguments. Out: lines on stdout, refusals and errors on stderr, an exit code: 0, or 2
 for a payload that is refused or a command that can't be carried out.
 """
@@ -8,21 +11,26 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 
 import msgspec
 
 from devices.driver import Driver, UnknownDriver, driver_names, load_driver
+from devices.kinds import KINDS
 from devices.reading import Payload, Refusal, Undecodable, Values
 from devices.vectors import read_vectors
 
 REFUSED = 2
+Row = dict[str, str | float | list[str]]
 _COLUMNS = ("driver", "vendor", "models", "kind", "link", "heartbeat_s", "vectors")
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register both commands."""
     devices = subparsers.add_parser("devices", help="list the supported devices")
-    devices.add_argument("--json", action="store_true", help="one JSON list in place of a table")
+    form = devices.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON list in place of a table")
+    form.add_argument("--markdown", action="store_true", help="the page docs/devices.md")
     devices.set_defaults(run=run_devices)
 
     decode = subparsers.add_parser(
@@ -42,6 +50,9 @@ def run_devices(args: argparse.Namespace) -> int:
     rows = [_row(load_driver(name)) for name in driver_names()]
     if args.json:
         print(msgspec.json.encode(rows).decode())
+        return 0
+    if args.markdown:
+        print("\n".join(_page(rows)))
         return 0
     cells = [tuple(_cell(row[column]) for column in _COLUMNS) for row in rows]
     widths = [max(map(len, column)) for column in zip(_COLUMNS, *cells, strict=True)]
@@ -68,7 +79,35 @@ def run_decode(args: argparse.Namespace) -> int:
     return 0
 
 
-def _row(driver: Driver) -> dict[str, str | float | list[str]]:
+def _page(rows: list[Row]) -> Iterator[str]:
+    models = sum(len(row["models"]) for row in rows if isinstance(row["models"], list))
+    vectors = sum(int(row["vectors"]) for row in rows if isinstance(row["vectors"], int))
+    yield "# Supported devices"
+    yield f"{models} models, read by {len(rows)} drivers, held to {vectors} vectors (a payload"
+    yield "and what it must give, or why it is refused; each names its source, beside the driver in"
+    yield "`devices/`). Made by `gampong devices --markdown`."
+    yield ""
+    yield "`heartbeat` is how often a device reports as delivered. Another sensor takes two files:"
+    yield "see [the developer's page](developer.md)."
+    for kind in KINDS.values():
+        found = [row for row in rows if row["kind"] == kind.name]
+        if found:
+            yield from ("", f"## `{kind.name}`: {kind.about}", "")
+            yield "| models | driver | link | heartbeat | vectors |"
+            yield "|---|---|---|---|---|"
+        for row in sorted(found, key=lambda row: (row["vendor"], row["driver"])):
+            yield (
+                f"| {row['vendor']} {_cell(row['models'])} | `{row['driver']}` | {row['link']} "
+                f"| {_duration(row['heartbeat_s'])} | {row['vectors']} |"
+            )
+
+
+def _duration(seconds: str | float | list[str]) -> str:
+    minutes = float(str(seconds)) / 60
+    return f"{minutes:g} min" if minutes < 120 else f"{minutes / 60:g} h"
+
+
+def _row(driver: Driver) -> Row:
     return {
         "driver": driver.name,
         "vendor": driver.vendor,

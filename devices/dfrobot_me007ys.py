@@ -1,0 +1,51 @@
+"""DFRobot ME007YS (SEN0312): waterproof ultrasonic ranger on a serial port.
+
+Link: UART 9600 8N1, TTL level; sends by itself, about ten frames a second (RX left high).
+
+    | FF | distance u16 | sum |
+    | FF |   07     A1  | A7  |   1953 mm
+
+    distance  mm, big-endian
+    sum       low byte of FF + high + low
+
+    281..4500 mm  what the sensor can measure
+
+Sources: wiki.dfrobot.com sen0312 (range 28-450 cm) and sen0312/docs/20117 (frame).
+Not understood: whether this model ever sends FFFD or FFFE, which its sheet doesn't name; both are
+far out of its range, so only the reason for refusing hangs on it.
+"""
+
+from __future__ import annotations
+
+from devices.driver import Driver, UartLink
+from devices.ff_frame import FfFramer, read_distance, say_distance
+from devices.reading import Payload, Values
+
+BLIND_MM, HIGH_MM = 280, 4500
+
+
+def decode(payload: Payload) -> tuple[Values, ...]:
+    """One frame to one distance."""
+    distance_mm = read_distance(payload.data, BLIND_MM, HIGH_MM)
+    return (Values({"distance_mm": float(distance_mm)}),)
+
+
+def encode(values: Values) -> Payload:
+    """The frame for a distance; without one it says that nothing reflects."""
+    distance_mm = values.fields.get("distance_mm")
+    known_mm = None if distance_mm is None else float(distance_mm)
+    return Payload(say_distance(known_mm))
+
+
+DRIVER = Driver(
+    name="dfrobot_me007ys",
+    vendor="DFRobot",
+    models=("ME007YS (SEN0312)",),
+    kind="waste_container",
+    link=UartLink(framer=FfFramer),
+    decode=decode,
+    encode=encode,
+    raw_field="distance_mm",
+    resolution=1.0,
+    heartbeat_s=900,
+)
