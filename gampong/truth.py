@@ -9,7 +9,7 @@ the device gave shortly before, and their number must be the ledger's.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -57,6 +57,7 @@ class Comparison(msgspec.Struct):
 
     uplinks_sent: int = 0
     uplinks_stored: int = 0
+    uplinks_missing: int = 0
     polled_asked: int = 0
     polled_stored: int = 0
     differences: int = 0
@@ -106,10 +107,16 @@ async def stored_points(store: Store) -> dict[str, list[Row]]:
     return points
 
 
-def compare(truth: Iterable[TruthRow], points: dict[str, list[Row]], slack_ms: int) -> Comparison:
+def compare(
+    truth: Iterable[TruthRow],
+    points: dict[str, list[Row]],
+    slack_ms: int,
+    any_time: Collection[str] = (),
+) -> Comparison:
     """Every difference between truth and store.
 
     `slack_ms` is how long, in city time, a polled value may take from the device to its stamp.
+    Of the polled devices in `any_time`, whose gateway's clock was wrong, only values are compared.
     """
     found = Comparison()
     by_device: dict[str, list[TruthRow]] = {}
@@ -122,7 +129,8 @@ def compare(truth: Iterable[TruthRow], points: dict[str, list[Row]], slack_ms: i
         if rows[0].uplink:
             _compare_uplinks(found, device, rows, stored)
         else:
-            _compare_polled(found, device, rows, stored, slack_ms)
+            within_ms = None if device in any_time else slack_ms
+            _compare_polled(found, device, rows, stored, within_ms)
     return found
 
 
@@ -133,6 +141,7 @@ def _compare_uplinks(
     kept = {row.time_ms: row for row in stored}
     found.uplinks_sent += len(due)
     found.uplinks_stored += len(stored)
+    found.uplinks_missing += len(due.keys() - kept.keys())
     for time_ms in sorted(due.keys() - kept.keys()):
         found.differ(f"{device}: sent at {time_ms}, not stored")
     in_doubt = {row.time_ms for row in rows if row.fault == "unacknowledged"}
@@ -146,25 +155,31 @@ def _compare_uplinks(
 
 
 def _compare_polled(
-    found: Comparison, device: str, rows: list[TruthRow], stored: list[Row], slack_ms: int
+    found: Comparison, device: str, rows: list[TruthRow], stored: list[Row], slack_ms: int | None
 ) -> None:
     driver = load_driver(rows[0].driver)
     good = [row for row in rows if driver.raw_field in row.fields]
-    times = [row.time_ms for row in good]
+    if slack_ms is None:
+        good.sort(key=lambda row: float(row.fields[driver.raw_field]))
+        keys = [float(row.fields[driver.raw_field]) for row in good]
+    else:
+        keys = [float(row.time_ms) for row in good]
+    within = "ever" if slack_ms is None else f"in the {slack_ms} ms before"
     found.polled_asked += len(rows)
     found.polled_stored += len(stored)
     for point in stored:
         value = point.fields.get(driver.raw_field)
         if value is None:
             continue  # an access point that didn't answer: only the gateway's own probes
-        first = bisect.bisect_left(times, point.time_ms - slack_ms)
-        last = bisect.bisect_right(times, point.time_ms + 1)
-        candidates = (row.fields[driver.raw_field] for row in good[first:last])
+        if slack_ms is None:
+            low, high = float(value) - driver.resolution, float(value) + driver.resolution
+        else:
+            low, high = point.time_ms - slack_ms, point.time_ms + 1
+        near = good[bisect.bisect_left(keys, low) : bisect.bisect_right(keys, high)]
+        candidates = (row.fields[driver.raw_field] for row in near)
         if not any(_same(value, given, driver.resolution) for given in candidates):
-            found.differ(
-                f"{device}: stored {driver.raw_field} {value} at {point.time_ms}, "
-                f"not given in the {slack_ms} ms before"
-            )
+            text = f"{device}: stored {driver.raw_field} {value} at {point.time_ms}"
+            found.differ(f"{text}, not given {within}")
 
 
 def _same(stored: Value, given: Value, resolution: float) -> bool:

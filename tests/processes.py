@@ -1,4 +1,4 @@
-"""`gampong` processes for tests: started as a user starts them, killed as the world kills them."""
+"""Processes of ours for tests: started as a user starts them, killed as the world kills them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -14,26 +15,40 @@ import pytest
 
 from tests.servers import POLL_S, START_S, STOP_S
 
+ROOT = Path(__file__).parent.parent
 
-class Gampong:
-    """One `gampong WORDS…` process; its output goes to `<name>.log` in `folder`."""
 
-    def __init__(self, name: str, folder: Path, *words: str) -> None:
-        self.name, self.folder, self.words = name, folder, words
+class Module:
+    """One `python -m MODULE WORDS…` process; its output goes to `<name>.log` in `folder`.
+
+    `environment` is added to ours.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        module: str,
+        *words: str,
+        environment: Mapping[str, str] = {},
+    ) -> None:
+        self.name, self.folder, self.module, self.words = name, folder, module, words
+        self.environment = dict(environment)
+        self.stdin = subprocess.DEVNULL
         self.log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         assert self._process is None
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        own = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "gampong", *self.words],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", self.module, *self.words],
+                stdin=self.stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env=environment,
+                env=os.environ | own | self.environment,
                 start_new_session=True,
             )
         return self
@@ -68,6 +83,14 @@ class Gampong:
             if not self.runs_for(POLL_S) or time.monotonic() > deadline:
                 pytest.fail(f"{self.name} didn't say {text!r}:\n{self.tail()}")
 
+    def freeze(self) -> None:
+        """SIGSTOP: alive for whoever looks, and silent."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         """SIGKILL, as a power cut."""
         if self._process:
@@ -97,3 +120,12 @@ class Gampong:
         self.kill()
         if kind is not None:
             print(f"--- end of {self.log}\n{self.tail()}")
+
+
+class Gampong(Module):
+    """One `gampong WORDS…` process."""
+
+    def __init__(
+        self, name: str, folder: Path, *words: str, environment: Mapping[str, str] = {}
+    ) -> None:
+        super().__init__(name, folder, "gampong", *words, environment=environment)

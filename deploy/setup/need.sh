@@ -22,15 +22,30 @@ disable_service() {
     fi
 }
 
+# The package that a tool comes in.
+packages() {
+    case $1 in
+    cc) echo gcc libc6-dev ;;
+    ip) echo iproute2 ;;
+    *) echo "$1" ;;
+    esac
+}
+
+install_tool() {
+    for package in $(packages "$1"); do
+        apt_install "$package" || return 1
+    done
+}
+
 missing=
 for tool in "$@"; do
     present "$tool" && continue
-    if apt_install "$tool" && present "$tool"; then
+    if install_tool "$tool" && present "$tool"; then
         if [ "$tool" = mosquitto ]; then
             disable_service mosquitto
         fi
     else
-        missing="$missing $tool"
+        missing="$missing $(packages "$tool")"
     fi
 done
 
