@@ -11,8 +11,9 @@ Source: RFC 8878.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 
 import msgspec
@@ -23,10 +24,14 @@ CONTENT_TYPE = "gampong-lines-1+zstd"
 
 RAW_BYTES_MAX = 1024 * 1024
 COMPRESSED_BYTES_MAX = 64 * 1024
-DICTIONARY_ID = 1
+DICTIONARY_ID = 2
 """The dictionary that gateways of this version compress with."""
 
-_LEVEL = 9
+LEVEL = 19
+"""A batch is a few KB: the best level takes 1 ms more than a middle one and saves 5 % of a bill."""
+
+BULK_LEVEL, BULK_BYTES = 6, 32 * 1024
+"""For what is larger: 19 would take a fifth of the agent's CPU at its highest rate."""
 
 
 class BadBatch(Exception):
@@ -74,27 +79,53 @@ def digest(payload: bytes) -> bytes:
 
 
 @cache
-def _dictionary(dictionary_id: int) -> zstandard.ZstdCompressionDict:
+def dictionary(dictionary_id: int) -> zstandard.ZstdCompressionDict:
+    """One of the dictionaries that ship.
+
+    Raises:
+        UnknownDictionary: this version doesn't have it.
+    """
     file = resources.files("wire") / "dictionaries" / f"{dictionary_id}.zdict"
     if not file.is_file():
         raise UnknownDictionary(dictionary_id)
     return zstandard.ZstdCompressionDict(file.read_bytes())
 
 
-@cache
-def _compressor() -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=_LEVEL, dict_data=_dictionary(DICTIONARY_ID))
+class _Contexts(threading.local):
+    """zstd's contexts, of each thread its own: two threads in one end the process. The outbox's
+    writer packs while the loop makes a snapshot."""
+
+    @cached_property
+    def compressor(self) -> zstandard.ZstdCompressor:
+        return zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary(DICTIONARY_ID))
+
+    @cached_property
+    def bulk_compressor(self) -> zstandard.ZstdCompressor:
+        return zstandard.ZstdCompressor(level=BULK_LEVEL, dict_data=dictionary(DICTIONARY_ID))
+
+    @cached_property
+    def decompressors(self) -> dict[int, zstandard.ZstdDecompressor]:
+        return {}
 
 
-@cache
+_contexts = _Contexts()
+
+
 def _decompressor(dictionary_id: int) -> zstandard.ZstdDecompressor:
-    dictionary = _dictionary(dictionary_id) if dictionary_id else None
-    return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=RAW_BYTES_MAX)
+    made = _contexts.decompressors
+    if dictionary_id not in made:
+        known = dictionary(dictionary_id) if dictionary_id else None
+        made[dictionary_id] = zstandard.ZstdDecompressor(
+            dict_data=known, max_window_size=RAW_BYTES_MAX
+        )
+    return made[dictionary_id]
 
 
 def encode_batch(lines: Iterable[str]) -> bytes:
     """Lines as one compressed payload. The caller keeps within `RAW_BYTES_MAX` (`split_lines`)."""
-    return _compressor().compress("".join(f"{line}\n" for line in lines).encode("ascii"))
+    raw = "".join(f"{line}\n" for line in lines).encode("ascii")
+    is_bulk = len(raw) > BULK_BYTES
+    return (_contexts.bulk_compressor if is_bulk else _contexts.compressor).compress(raw)
 
 
 def decode_batch(payload: bytes) -> list[str]:
@@ -103,6 +134,15 @@ def decode_batch(payload: bytes) -> list[str]:
     Raises:
         BadBatch: not zstd, larger than the bounds, cut short, or not ASCII lines.
         UnknownDictionary: compressed with a dictionary this version doesn't ship.
+    """
+    return lines_of(expand(payload))
+
+
+def expand(payload: bytes) -> bytes:
+    """What was compressed, whatever it is.
+
+    Raises:
+        BadBatch, UnknownDictionary: as `decode_batch`, but for the lines.
     """
     if len(payload) > COMPRESSED_BYTES_MAX:
         raise BadBatch("too_large")
@@ -113,13 +153,17 @@ def decode_batch(payload: bytes) -> list[str]:
     if header.content_size > RAW_BYTES_MAX:  # includes "unknown", which is the largest number
         raise BadBatch("too_large")
     try:
-        raw = _decompressor(header.dict_id).decompress(payload, allow_extra_data=False)
+        return _decompressor(header.dict_id).decompress(payload, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise BadBatch("truncated") from error
-    return _lines(raw)
 
 
-def _lines(raw: bytes) -> list[str]:
+def lines_of(raw: bytes) -> list[str]:
+    """The lines of an expanded payload.
+
+    Raises:
+        BadBatch: not ASCII lines, each ended by a newline.
+    """
     try:
         text = raw.decode("ascii")
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ import contextlib
 import random
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from wire.batch import (
     COMPRESSED_BYTES_MAX,
+    DICTIONARY_ID,
     RAW_BYTES_MAX,
     BadBatch,
     BatchKey,
@@ -111,7 +113,7 @@ def test_any_shell_can_read_a_batch_with_the_shipped_dictionary(tmp_path) -> Non
     """The promise of the wire page: `zstd -d -D <dictionary>` makes a batch readable."""
     lines = sample_lines(random.Random(4), 20)
     program = shutil.which("zstd")
-    dictionary = resources.files("wire") / "dictionaries" / "1.zdict"
+    dictionary = resources.files("wire") / "dictionaries" / f"{DICTIONARY_ID}.zdict"
     payload = encode_batch(lines)
     if program is None:  # the same through the library that the command is made of
         data = zstandard.ZstdCompressionDict(dictionary.read_bytes())
@@ -127,3 +129,13 @@ def test_the_dictionary_more_than_halves_what_zstd_alone_would_send() -> None:
     lines = sample_lines(random.Random(5), 13)
     plain = zstandard.ZstdCompressor(level=9).compress("\n".join(lines).encode())
     assert len(encode_batch(lines)) < 0.65 * len(plain)
+
+
+def test_two_threads_pack_and_open_batches_at_once() -> None:
+    # `make chaos`, seed 2: one zstd context for both threads ended the agent, or its process.
+    def back_and_forth(thread: int) -> int:
+        lines = [f"parking_spot,device=bay-{thread} occupied={n % 2}i {n}" for n in range(200)]
+        return sum(decode_batch(encode_batch(lines[n:])) != lines[n:] for n in range(199))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(back_and_forth, range(2))) == [0, 0]
