@@ -60,7 +60,8 @@ async def run_agent(
     try:
         tally, last = Tally(), LastReadings()
         trusted, states = timekeeping.time_trusted, await outbox.states()
-        intake = Intake(configuration, timekeeping.clock, tally, trusted, states)
+        stamped = await outbox.stamped()
+        intake = Intake(configuration, timekeeping.clock, tally, trusted, states, stamped)
         sealing = Sealing(settings, outbox, intake, tally, timekeeping.clock, last)
         links = make_links(configuration, sealing, timekeeping.clock, trusted)
         report = Report(configuration, timekeeping.clock, outbox, sealing, links, version)

@@ -5,9 +5,10 @@ journalled or sealed. Here, and only here, a reading gets its identity and its t
 reading is counted: each one taken is refused (with its reason), suppressed, or returned. No IO.
 
 Times
-    polled    stamped now, increasing strictly for each device. A clock that steps back by under
-              2 s gives the last stamp + 1 ms; a larger step is followed, and the device's state
-              moves along, since a poll is always the newest thing known.
+    polled    stamped now, to 10 ms; no two readings of a device get the same time (`lanes.py`). A
+              clock that steps back by under 2 s is waited for in steps of 10 ms; a larger step is
+              followed, and the device's state moves along, since a poll is always the newest
+              thing known.
     uplink    the network server's; a history record inside it keeps its own. Not before 2020, and
               not more than a day ahead of a trusted clock: `refused{time}`.
     untrusted While this machine doesn't know the time, a polled reading is stamped with the boot's
@@ -34,12 +35,12 @@ from devices.reading import (
     check_fields,
 )
 from edge.configuration import Device, EdgeConfiguration
+from edge.lanes import NOTHING_STAMPED, Lanes, Stamped, uptime_stamp
 from edge.meaning import Rules, State, interpret, load_state, rules_of, save_state, shift_state
 from edge.records import Line, Tally
 from wire.clock import Clock
 from wire.line import format_line
 
-STEP_BACK_MS = 2000
 DAY_MS = 24 * 3600 * 1000
 EARLIEST_MS = 1_577_836_800_000  # 2020-01-01: older than any device of ours
 LATEST_MS = 4_102_444_800_000  # 2100-01-01: bounds what an untrusted clock can't judge
@@ -62,6 +63,7 @@ class Intake:
         tally: where readings are counted.
         time_trusted: whether the machine knows the time now.
         states: what `changed_states` gave before a restart, by device.
+        stamped: what was stamped and committed before a restart.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Intake:
         tally: Tally,
         time_trusted: Callable[[], bool],
         states: Mapping[str, bytes],
+        stamped: Stamped = NOTHING_STAMPED,
     ) -> None:
         self._site = configuration.gateway.site
         self._clock, self._tally, self._time_trusted = clock, tally, time_trusted
@@ -89,7 +92,8 @@ class Intake:
         self._states = {name: state for name, state in loaded if state and name in self._devices}
         self._before: dict[str, State | None] = {}
         self._boot_states: dict[str, State] = {}
-        self._stamps: dict[str, int] = {name: s.time_ms for name, s in self._states.items()}
+        self._lanes = Lanes(stamped.marks)
+        self._boot_floor_ms = stamped.uptime_ms
         self._boot_stamps: dict[str, int] = {}
         self._changed: set[str] = set()
 
@@ -213,20 +217,16 @@ class Intake:
         return [Line(text, device.name, kind, time_ms, meant.event)]
 
     def _stamp(self, device: str) -> int:
-        """Now, after every stamp before it, unless the clock was set back."""
-        now_ms, last_ms = self._clock.now_ms(), self._stamps.get(device)
-        if last_ms is not None and now_ms <= last_ms:
-            if now_ms > last_ms - STEP_BACK_MS:
-                now_ms = last_ms + 1
-            elif device in self._states:
-                behind_ms = now_ms - 1 - self._states[device].time_ms
-                self._states[device] = shift_state(self._states[device], min(0, behind_ms))
-        self._stamps[device] = now_ms
-        return now_ms
+        """Now, unlike every stamp before it; a state that lies ahead of it moves along."""
+        stamp = self._lanes.stamp(device, self._clock.now_ms())
+        state = self._states.get(device)
+        if state is not None and state.time_ms >= stamp:
+            self._states[device] = shift_state(state, stamp - 1 - state.time_ms)
+        return stamp
 
     def _boot_stamp(self, device: str) -> int:
         uptime_ms = int(1000 * self._clock.uptime_s())
-        stamp = max(uptime_ms, self._boot_stamps.get(device, -1) + 1)
+        stamp = uptime_stamp(uptime_ms, self._boot_stamps.get(device, self._boot_floor_ms))
         self._boot_stamps[device] = stamp
         return stamp
 
@@ -240,7 +240,6 @@ class Intake:
             known = self._states.get(name)
             if known is None or known.time_ms < moved.time_ms:
                 self._states[name] = moved
-                self._stamps[name] = moved.time_ms
                 self._changed.add(name)
         self._boot_states.clear()
 

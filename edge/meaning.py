@@ -67,7 +67,8 @@ ALARMS = frozenset({"burning", "dropped", "moved"})
 NOT_LOOKING_IN = frozenset({"lid_open", "dropped", "moved"})
 """Conditions in which a distance says nothing about the waste."""
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+_WHOLE_MAX = 2.0**53
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -138,8 +139,10 @@ def rules_of(device: Device, driver: Driver, seal_interval_s: float) -> Rules:
 
 
 def save_state(state: State) -> bytes:
-    """The bytes of a state (MessagePack)."""
-    return msgspec.msgpack.encode(state)
+    """The bytes of a state (MessagePack). Every seal writes them, so they are few: past moments as
+    milliseconds before `time_ms`, whole numbers as such."""
+    values = msgspec.structs.astuple(_turned(state))
+    return msgspec.msgpack.encode([_short(value) for value in values])
 
 
 def load_state(data: bytes) -> State | None:
@@ -148,7 +151,23 @@ def load_state(data: bytes) -> State | None:
         state = _STATE.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return state if state.version == STATE_VERSION else None
+    return _turned(state) if state.version == STATE_VERSION else None
+
+
+def _turned(state: State) -> State:
+    """Moments as milliseconds before `time_ms`, and back again."""
+    reported_ms = None if state.reported_ms is None else state.time_ms - state.reported_ms
+    since_ms = state.time_ms - state.raw_since_ms
+    return msgspec.structs.replace(state, raw_since_ms=since_ms, reported_ms=reported_ms)
+
+
+def _short(value: object) -> object:
+    """A whole number without the eight bytes of a float."""
+    if isinstance(value, tuple):
+        return [_short(one) for one in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE_MAX:
+        return int(value)
+    return value
 
 
 def shift_state(state: State, by_ms: int) -> State:

@@ -42,6 +42,7 @@ from edge.outbox_rows import (
     get_meta,
     insert_batch,
     next_seal_ms,
+    raise_marks,
     read_counts,
     read_head,
     read_journal,
@@ -140,8 +141,8 @@ class Outbox(OutboxReader):
     ) -> list[Sealed]:
         """Commit lines, and whatever is journalled, as batches; the ones that can be sent now.
 
-        The same commit holds changed states, counts, and all that was confirmed since the last
-        one. With nothing new to keep there is no commit.
+        The same commit holds the marks of the lines' times, changed states, counts, and all that
+        was confirmed since the last one. With nothing new to keep there is no commit.
         """
         _check_counts(counts)
         with self._file.errors():
@@ -159,6 +160,7 @@ class Outbox(OutboxReader):
                 others = sum(len(device) + len(state) for device, state in changed.items())
                 self._room.make(pages_for(batches, others), self._window, now_ms)
             sealed = [self._insert(packed, now_ms) for packed in batches]
+            raise_marks(self._connection, [e.time_ms for e in entries if e.boot is None])
             self._boots.stretch(entries)
             add_counts(self._connection, counts)
             own = {("accepted", ""): len(lines), ("dropped", "damaged"): broken}
@@ -212,7 +214,8 @@ class Outbox(OutboxReader):
 
     def set_boot_offset(self, offset_ms: int, quality: str) -> None:
         """This boot's uptime plus `offset_ms` is Unix time. Earlier boots that never learnt theirs
-        are placed too, as late as they can have been, as `estimated`."""
+        are placed too, as late as they can have been, as `estimated`. A boot's offset is learnt
+        once: readings placed by two could get the same time."""
         added = self._commit(lambda _: self._boots.learn(Offset(offset_ms, quality)))
         self._boots.learnt(added)
 
@@ -264,7 +267,7 @@ class Outbox(OutboxReader):
             except DiskFull:
                 if self._room.disk_full:
                     raise
-                self._room.release_ballast()
+                self._room.release_ballast(self._clock.uptime_s())
                 result = self._transact(work)
         except OutboxFailing as error:
             self._alarms.add("disk_full" if isinstance(error, OutboxFull) else "disk_failing")
@@ -293,7 +296,7 @@ class Outbox(OutboxReader):
             self._pending.write(self._connection, now_ms)
             result = work(now_ms)
             set_stamp(self._connection, "commit", now_ms)
-            if self._boots.current in self._boots.offsets:
+            if self._boots.trusted:
                 set_stamp(self._connection, "trusted", now_ms)
         return result
 

@@ -2,8 +2,9 @@
 
 A reading of such a run carries its boot's uptime. `learn` fixes this boot's offset, and places the
 boots before it that never learnt theirs: as late as possible before the next one began, but after
-the last moment that was trusted. It also mends the length of the gap that an unclean end left,
-which couldn't be told while the clock was wrong.
+the last moment that was trusted. Each goes into a lane where no reading is (`lanes.py`). It also
+mends the length of the gap that an unclean end left, which couldn't be told while the clock was
+wrong.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from edge.lanes import LANE_MS, marks_of, offset_in_lane
 from edge.outbox_file import OutboxFile
 from edge.outbox_packing import ESTIMATED, UPTIME_BELOW_MS, Entry, Offset
-from edge.outbox_rows import STAMP, add_counts, read_counts
+from edge.outbox_rows import STAMP, add_counts, raise_marks, read_counts, read_marks
 
 
 class Boots:
@@ -26,6 +28,7 @@ class Boots:
         self._left_ms = 0
         self._gap_ms: int | None = None
         self.current = 0
+        self.trusted = False
         self.offsets: dict[int, Offset] = {}
 
     def begin(self, left_ms: int | None, now_ms: int) -> None:
@@ -47,6 +50,8 @@ class Boots:
         )
         self.offsets = {boot: Offset(offset_ms, quality) for boot, offset_ms, quality in known}
         if left_ms is not None:
+            if left_ms < UPTIME_BELOW_MS:  # a clock in 1970 told it; it was after this, at least
+                left_ms = read_counts(self._connection)[STAMP, "trusted"]
             self._left_ms = left_ms
             self._gap_ms = max(0, now_ms - left_ms) if left_ms else 0
             gap = {("gaps", ""): 1, ("gap_ms", ""): self._gap_ms}
@@ -58,26 +63,16 @@ class Boots:
         if uptimes:
             sql = "UPDATE boots SET last_ms = max(last_ms, ?) WHERE id = ?"
             self._connection.execute(sql, (max(uptimes), self.current))
+            if self.current in self.offsets:  # they were placed when they were packed
+                offset_ms = self.offsets[self.current].offset_ms
+                raise_marks(self._connection, [offset_ms + max(uptimes)])
 
     def learn(self, offset: Offset) -> dict[int, Offset]:
         """Write this boot's offset and those that follow from it; hand them to `learnt` once they
         are committed."""
         if offset.offset_ms < UPTIME_BELOW_MS:
             raise ValueError(f"a boot before 1973: offset {offset.offset_ms} ms")
-        trusted_ms = read_counts(self._connection)[STAMP, "trusted"]
-        found = {self.current: offset}
-        (next_ms,) = self._connection.execute(
-            "SELECT first_ms + ? FROM boots WHERE id = ?", (offset.offset_ms, self.current)
-        ).fetchone()
-        earlier = self._connection.execute(
-            "SELECT id, first_ms, last_ms FROM boots WHERE id < ? AND offset_ms IS NULL"
-            " ORDER BY id DESC",
-            (self.current,),
-        ).fetchall()
-        for boot, first_ms, last_ms in earlier:
-            latest, least = next_ms - 1 - last_ms, trusted_ms + 1 - first_ms
-            found[boot] = Offset(max(latest, least), ESTIMATED)
-            next_ms = found[boot].offset_ms + first_ms
+        found = {} if self.current in self.offsets else self._place(offset)
         self._connection.executemany(
             "UPDATE boots SET offset_ms = ?, quality = ? WHERE id = ?",
             [(offset.offset_ms, offset.quality, boot) for boot, offset in found.items()],
@@ -85,9 +80,36 @@ class Boots:
         self._mend_gap(offset)
         return found
 
+    def _place(self, offset: Offset) -> dict[int, Offset]:
+        """This boot and those before it that have no offset, the latest of them first, so that
+        each ends before the next began; then, the earliest first, each into a lane."""
+        trusted_ms = read_counts(self._connection)[STAMP, "trusted"]
+        boots = self._connection.execute(
+            "SELECT id, first_ms, last_ms FROM boots WHERE id <= ? AND offset_ms IS NULL"
+            " ORDER BY id DESC",
+            (self.current,),
+        ).fetchall()
+        wanted, next_ms = [], 0
+        for boot, first_ms, last_ms in boots:
+            placed = offset
+            if boot != self.current:
+                latest, least = next_ms - LANE_MS - last_ms, trusted_ms + 1 - first_ms
+                placed = Offset(max(latest, least), ESTIMATED)
+            next_ms = placed.offset_ms + first_ms
+            wanted.append((boot, placed, first_ms, last_ms))
+        found, marks = {}, list(read_marks(self._connection))
+        for boot, placed, first_ms, last_ms in reversed(wanted):
+            offset_ms = offset_in_lane(marks, placed.offset_ms, first_ms)
+            for lane, mark in marks_of([offset_ms + last_ms]).items():
+                marks[lane] = max(marks[lane], mark)
+            found[boot] = Offset(offset_ms, placed.quality)
+        raise_marks(self._connection, marks)
+        return found
+
     def learnt(self, offsets: Mapping[int, Offset]) -> None:
-        """They are on disk: rows of these boots can be sent."""
+        """They are on disk: rows of these boots can be sent, and the clock is right."""
         self.offsets.update(offsets)
+        self.trusted = True
         self._gap_ms = None
 
     def _mend_gap(self, offset: Offset) -> None:

@@ -1,14 +1,15 @@
 """An outbox file seen from beside its agent: its figures, its lines, and sending them again.
 
 `show` and `export` read what is committed and change nothing; what the agent has in memory (open
-readings, confirmations of the last minute) isn't in it. `resend` needs the file for itself.
+readings, confirmations of the last minute) isn't in it. They read the card of a burnt gateway too:
+mounted read-only, or damaged. `resend` needs the file for itself.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
@@ -17,21 +18,27 @@ from edge.configuration import OutboxSettings
 from edge.outbox_file import OutboxFile, OutboxUnusable, disk_errors, read_only, take_lock
 from edge.outbox_packing import UPTIME_BELOW_MS
 from edge.outbox_reader import OutboxReader
-from edge.outbox_rows import get_meta, read_journal, read_payload, resend
+from edge.outbox_repair import rescued
+from edge.outbox_rows import get_meta, read_counts, read_journal, read_payload, resend
 from wire.batch import BadBatch, UnknownDictionary, decode_batch, digest
 
 
 @contextmanager
-def look_at(path: Path) -> Iterator[OutboxReader]:
-    """An outbox to ask, beside its agent.
+def look_at(path: Path, tell: Callable[[str], None] = lambda why: None) -> Iterator[OutboxReader]:
+    """An outbox to ask, beside its agent. `tell` hears why a copy of it is asked (`rescued`).
 
     Raises:
         OutboxError: there is none, or it can't be read.
     """
     _exists(path)
-    with disk_errors(path), closing(read_only(path)) as connection:
+    with (
+        rescued(path) as (readable, why),
+        disk_errors(path),
+        closing(read_only(readable)) as connection,
+    ):
         bytes_max = cast(int, get_meta(connection, "bytes_max") or 0)
-        yield OutboxReader(OutboxFile(path, connection, None), bytes_max)
+        tell(why)
+        yield OutboxReader(OutboxFile(readable, connection, None), bytes_max)
 
 
 def resend_file(path: Path, since_ms: int) -> int:
@@ -49,12 +56,14 @@ def resend_file(path: Path, since_ms: int) -> int:
 
 class Export:
     """Lines of an outbox file, oldest batch first. `left_out` counts, by reason, readings that
-    can't be written: `no_time` (of a boot that doesn't know its time yet), `damaged`."""
+    can't be written: `no_time` (of a boot that doesn't know its time yet), `damaged`. `why` says
+    why a copy was read (`rescued`)."""
 
     def __init__(self, path: Path, since_ms: int, confirmed: bool, gateway: str = "") -> None:
         self._path, self._since_ms, self._gateway = path, since_ms, gateway
         self._states = (0, 1) if confirmed else (0,)
         self.left_out: Counter[str] = Counter()
+        self.why = ""
 
     def lines(self) -> Iterator[str]:
         """Line protocol, times in milliseconds, with the gateway's tag when it was given.
@@ -63,7 +72,13 @@ class Export:
             OutboxError: there is no outbox, or it can't be read.
         """
         _exists(self._path)
-        with disk_errors(self._path), closing(read_only(self._path)) as connection:
+        with (
+            rescued(self._path, self._path.stat().st_size) as (readable, self.why),
+            disk_errors(self._path),
+            closing(read_only(readable)) as connection,
+        ):
+            if self.why == "damaged":
+                self.left_out["damaged"] += read_counts(connection)["dropped", "damaged"]
             for line in self._all(connection):
                 time_ms = int(line.rpartition(" ")[2])
                 if time_ms < UPTIME_BELOW_MS:

@@ -8,8 +8,10 @@
         └── OutboxDamaged     what the card gives back is wrong: the next start repairs it
 
 WAL and `synchronous=FULL`: a commit is one fsync, and an accepted reading is a committed one.
-Pages are 1 KiB since a seal changes a few bytes in a dozen places; secure_delete (on in Debian's
-build) would write every freed page once more; STRICT lets the check at the start see wrong types.
+`psow=0` and pages of 4 KiB: a write that a power cut tears may garble all of its sector, so no
+sector holds two pages of the file, and in the log none holds two commits (each is filled up to the
+next sector). secure_delete (on in Debian's build) would write every freed page once more; STRICT
+lets the check at the start see wrong types.
 """
 
 from __future__ import annotations
@@ -22,11 +24,13 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from edge.outbox_rows import is_balanced, newest_sequence
+from edge.outbox_log import OutboxLog
+from edge.outbox_rows import can_number_on, is_balanced
 from edge.outbox_schema import (
     APPLICATION_ID,
     PAGE_BYTES,
     SCHEMA_VERSION,
+    SMALL_TABLES,
     VERSION_MAX,
     create_schema,
     expected_schema,
@@ -35,8 +39,11 @@ from edge.outbox_schema import (
 
 SQLITE_MIN = (3, 37)
 BUSY_S = 5.0
-SEQUENCE_MAX = 2**53
-CHECKPOINT_PAGES = (64, 1000)
+CHECKED_BYTES = 64 * 1024 * 1024
+"""A file up to this is checked page by page at the start, some seconds on a card. Of a larger one
+only the small tables are, and the index of what waits: a payload has its digest, and damage that is
+met later leaves its mark."""
+
 
 UNREADABLE = (sqlite3.Error, UnicodeDecodeError)
 """What reading a damaged file can raise: SQLite's messages quote it, whatever its bytes."""
@@ -75,11 +82,17 @@ class OutboxDamaged(OutboxFailing):
 class OutboxFile:
     """An open, checked outbox file, held by this process alone."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock: BinaryIO | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock: BinaryIO | None,
+        bytes_max: int = 0,
+    ) -> None:
         self.path = path
         self.connection = connection
         self._lock = lock
-        self._wal = _beside(path, "wal")
+        self._log = OutboxLog(path, connection, bytes_max)
 
     @classmethod
     def open(cls, path: Path, bytes_max: int, connect: Connect, lock: BinaryIO) -> OutboxFile:
@@ -92,14 +105,15 @@ class OutboxFile:
         if sqlite3.sqlite_version_info < SQLITE_MIN:
             remedy = "Use a Python with SQLite 3.37 or newer (Debian 12 has 3.40)"
             raise OutboxUnusable(f"outbox {path}: SQLite {sqlite3.sqlite_version}", remedy)
-        _check_header(path)
+        check(path)
         with disk_errors(path):
-            _check_content(path)
-            connection = connect(str(path), timeout=BUSY_S, isolation_level=None)
+            uri = f"{path.absolute().as_uri()}?psow=0"
+            connection = connect(uri, uri=True, timeout=BUSY_S, isolation_level=None)
             connection.text_factory = as_text
-            opened = cls(path, connection, lock)
+            opened = cls(path, connection, lock, bytes_max)
             try:
-                _prepare(path, connection, bytes_max)
+                _prepare(path, connection)
+                opened._log.prepare()
             except (*UNREADABLE, OutboxError):
                 connection.close()
                 raise
@@ -122,13 +136,18 @@ class OutboxFile:
         """All of it on disk when the block ends, or nothing of it."""
         with self.errors():
             try:
+                self._log.mend()
                 self.connection.execute("BEGIN IMMEDIATE")
                 yield
                 self.connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._log.doubt(error)
+                raise
             finally:
                 if self.connection.in_transaction:
                     with suppress(sqlite3.Error):
                         self.connection.execute("ROLLBACK")
+            self._log.write_back()
 
     @property
     def pages(self) -> tuple[int, int]:
@@ -138,10 +157,7 @@ class OutboxFile:
     @property
     def wal_bytes(self) -> int:
         """What the write-ahead log takes."""
-        try:
-            return self._wal.stat().st_size
-        except FileNotFoundError:
-            return 0
+        return self._log.bytes()
 
     def bytes(self) -> int:
         """What the outbox takes on the disk, its log included."""
@@ -183,12 +199,6 @@ def _beside(path: Path, end: str) -> Path:
 def suspect_path(path: Path) -> Path:
     """Stands beside an outbox that was found damaged while it ran, until it is repaired."""
     return path.with_name(f"{path.name}.suspect")
-
-
-def wal_pages(bytes_max: int) -> int:
-    """How long the log grows before it is written back: a small share of what is allowed."""
-    least, most = CHECKPOINT_PAGES
-    return max(least, min(most, bytes_max // PAGE_BYTES // 16))
 
 
 def pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -272,6 +282,19 @@ _READ_ERRORS = (
 )
 
 
+def check(path: Path, checked_bytes: int = CHECKED_BYTES) -> None:
+    """Judge a file that may be an outbox, without writing to it.
+
+    Raises:
+        OutboxUnusable: it is another program's, or a newer version's.
+        OutboxDamaged: it isn't what an outbox wrote.
+        OutboxFailing: it can't be read from here.
+    """
+    _check_header(path)
+    with disk_errors(path):
+        _check_content(path, checked_bytes)
+
+
 def _check_header(path: Path) -> None:
     """Judge the first bytes before SQLite does: an empty file would make it delete the log."""
     if not path.exists() or _beside(path, "journal").exists():
@@ -308,21 +331,21 @@ def _is_foreign(path: Path) -> bool:
     return False
 
 
-def _check_content(path: Path) -> None:
+def _check_content(path: Path, checked_bytes: int) -> None:
     """Judge pages and ledger by a connection that can't write: closing one that can would write a
     foreign log back into the file. A ledger that doesn't balance is such a log's, or a bug's."""
     if not path.exists() or not path.stat().st_size or _beside(path, "journal").exists():
         return  # not made yet, or cut off while it was made
     with closing(read_only(path)) as connection:
         try:
-            problem = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            problem = _broken_page(connection, path.stat().st_size <= checked_bytes)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
                 raise
             problem = str(error)  # a file format that no version has
         if problem == "ok" and schema_of(connection) != expected_schema():
             problem = "its tables are described wrongly"
-        elif problem == "ok" and not 0 <= newest_sequence(connection) <= SEQUENCE_MAX:
+        elif problem == "ok" and not can_number_on(connection):
             problem = "its last sequence can't be"
         elif problem == "ok" and not is_balanced(connection):
             problem = "its ledger doesn't balance"
@@ -330,7 +353,18 @@ def _check_content(path: Path) -> None:
         raise OutboxDamaged(f"outbox {path}: {problem}", "Restart the agent")
 
 
-def _prepare(path: Path, connection: sqlite3.Connection, bytes_max: int) -> None:
+def _broken_page(connection: sqlite3.Connection, whole: bool) -> str:
+    """What SQLite's own check finds first, or "ok"."""
+    if whole:
+        return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    for table in SMALL_TABLES:
+        (problem,) = connection.execute(f"PRAGMA integrity_check({table})").fetchone()
+        if problem != "ok":
+            return str(problem)
+    return "ok"
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA secure_delete=OFF")
     connection.execute("PRAGMA synchronous=FULL")
     if pragma(connection, "page_count") == 0:
@@ -340,6 +374,3 @@ def _prepare(path: Path, connection: sqlite3.Connection, bytes_max: int) -> None
     if mode != "wal" or pragma(connection, "synchronous") != 2:
         remedy = "Put it on a local file system (ext4), not on a network share"
         raise OutboxUnusable(f"outbox {path}: the file system can't hold a log", remedy)
-    pages = wal_pages(bytes_max)
-    connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
-    connection.execute(f"PRAGMA journal_size_limit={pages * (PAGE_BYTES + 24)}")

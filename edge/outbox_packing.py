@@ -95,12 +95,12 @@ def _mark(head: str) -> str:
 
 def _split(entries: Sequence[Entry]) -> Iterator[Packed]:
     share = 1 if entries[0].boot is None else 2
-    packed = _packed(entries)
     raw = sum(len(entry.text) + 1 for entry in entries)
-    fits = raw <= RAW_BYTES_MAX // share and len(packed.payload) <= COMPRESSED_BYTES_MAX // share
-    if fits or len(entries) == 1:
-        yield packed
-        return
+    if len(entries) == 1 or raw <= RAW_BYTES_MAX // (2 * share):  # else hardly ever small enough
+        packed = _packed(entries)
+        if len(entries) == 1 or len(packed.payload) <= COMPRESSED_BYTES_MAX // share:
+            yield packed
+            return
     middle = len(entries) // 2
     yield from _split(entries[:middle])
     yield from _split(entries[middle:])

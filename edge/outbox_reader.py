@@ -16,6 +16,7 @@ from typing import cast
 
 import msgspec
 
+from edge.lanes import Stamped
 from edge.outbox_file import OutboxFile, disk_errors, read_only
 from edge.outbox_rows import (
     CONFIRMED,
@@ -30,11 +31,11 @@ from edge.outbox_rows import (
     newest_sequence,
     read_counts,
     read_head,
+    read_marks,
     read_payload,
     settle,
     waiting_heads,
 )
-from edge.outbox_schema import PAGE_BYTES
 from edge.records import Sealed
 from wire.batch import BatchKey, digest
 from wire.messages import Fate, Ledger
@@ -43,6 +44,9 @@ _REASON = re.compile(r"[a-z0-9_]{1,32}")
 _REASONS_MAX = 32
 RATE_BATCHES = 2000
 RATE_MS_MIN = 60_000
+ROW_BYTES = 512
+"""What a batch takes beside its payload: head, index, and a share of the page left over."""
+
 OTHER, UNCOUNTED = "other", "uncounted"
 
 
@@ -235,14 +239,14 @@ class OutboxReader:
     def _hours_left(self, newest: int) -> float | None:
         """Confirmed rows make room, so what counts is what waits."""
         recent, span_ms = self._connection.execute(
-            f"SELECT ifnull(sum(size + {PAGE_BYTES}), 0), ifnull(max(seal_ms) - min(seal_ms), 0)"
+            f"SELECT ifnull(sum(size + {ROW_BYTES}), 0), ifnull(max(seal_ms) - min(seal_ms), 0)"
             " FROM batches WHERE sequence > ?",
             (newest - RATE_BATCHES,),
         ).fetchone()
-        if span_ms < RATE_MS_MIN:
+        if span_ms < RATE_MS_MIN or not self._bytes_max:  # lost with a damaged page
             return None
         (waiting,) = self._connection.execute(
-            f"SELECT ifnull(sum(size + {PAGE_BYTES}), 0) FROM batches INDEXED BY waiting"
+            f"SELECT ifnull(sum(size + {ROW_BYTES}), 0) FROM batches INDEXED BY waiting"
             " WHERE state = 0"
         ).fetchone()
         return float(max(0, self._bytes_max - waiting) / (recent / span_ms) / 3_600_000)
@@ -251,6 +255,13 @@ class OutboxReader:
         """Each device's state as saved with the last seal that changed it."""
         with self._file.errors():
             return dict(self._connection.execute("SELECT device, state FROM states"))
+
+    def stamped(self) -> Stamped:
+        """Which times of readings are taken, for those that are stamped from now on."""
+        with self._file.errors():
+            sql = "SELECT last_ms FROM boots ORDER BY id DESC LIMIT 1"
+            boot = self._connection.execute(sql).fetchone()
+            return Stamped(read_marks(self._connection), boot[0] if boot else -1)
 
 
 def _since_ms(head: Head) -> int:

@@ -1,9 +1,9 @@
 """What is done with a damaged file: a new one is made of all that can still be read of it.
 
 The damaged file is read with its log and without it, page by page around what is broken; a payload
-counts as read when its digest fits, or when it decodes and its head is gone. What was waiting by
-the counters and isn't found is dropped{damaged}. The damaged file is kept beside the new one as
-`<name>.damaged-<date>`, the two newest of them.
+counts as read when its digest fits. What was waiting by the counters and isn't found is
+dropped{damaged}. The damaged file is kept beside the new one as `<name>.damaged-<date>`, the two
+newest of them.
 
 Moving the damaged file aside is the one moment that counts: before it a start begins anew, after
 it a start only puts the new file in place.
@@ -12,18 +12,24 @@ it a start only puts the new file in place.
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from edge.outbox_file import (
+    CHECKED_BYTES,
     UNREADABLE,
     Connect,
     OutboxDamaged,
+    OutboxFailing,
     OutboxFile,
     OutboxUnusable,
+    check,
     read_only,
     suspect_path,
     sync_folder,
@@ -32,6 +38,7 @@ from edge.outbox_salvage import Salvage
 from edge.outbox_schema import PAGE_BYTES, create_schema, expected_schema, schema_of
 
 KEPT = 2
+_READ_ONLY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def open_or_repair(
@@ -52,6 +59,44 @@ def open_or_repair(
     except OSError as error:
         reason = f"outbox {path}: {error.strerror}: {error.filename}"
         raise OutboxUnusable(reason, f"Make {path.parent} writable, and free space") from error
+
+
+@contextmanager
+def rescued(path: Path, checked_bytes: int = CHECKED_BYTES) -> Iterator[tuple[Path, str]]:
+    """A sound file to read `path` by, and why it isn't `path` itself: "" while it is, "read_only"
+    where its log can't be read in its place, "damaged" when this is what can be saved of it.
+    Nothing is written beside it: copies are made in the system's folder for temporary files.
+
+    Raises:
+        OutboxError: it is no outbox, or the card can't be read.
+    """
+    why = ""
+    try:
+        check(path, checked_bytes)
+    except OutboxDamaged:
+        why = "damaged"
+    except OutboxFailing as error:
+        if getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF not in _READ_ONLY:
+            raise
+        why = "read_only"
+    if not why:
+        yield path, why
+        return
+    with TemporaryDirectory(prefix="gampong-outbox-") as folder:
+        copy = Path(folder) / path.name
+        try:
+            for name in (path.name, f"{path.name}-wal"):
+                if path.with_name(name).exists():
+                    shutil.copyfile(path.with_name(name), copy.with_name(name))
+        except OSError as error:
+            remedy = "Copy the card to a file first (ddrescue), and free as much room in $TMPDIR"
+            raise OutboxUnusable(f"outbox {path}: {error.strerror}", remedy) from error
+        try:
+            check(copy, checked_bytes)
+        except OutboxDamaged:
+            why = "damaged"
+            _repair(copy, 0, sqlite3.connect)
+        yield copy, why
 
 
 def _repair(path: Path, now_ms: int, connect: Connect) -> None:

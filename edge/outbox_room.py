@@ -16,7 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from edge.configuration import OutboxSettings
-from edge.outbox_file import OutboxFile, OutboxFull, wal_pages
+from edge.outbox_file import OutboxFile, OutboxFull
+from edge.outbox_log import wal_pages
 from edge.outbox_packing import Packed
 from edge.outbox_rows import COLUMNS, Head, delete_batches, drop
 from edge.outbox_schema import PAGE_BYTES
@@ -24,8 +25,8 @@ from edge.outbox_schema import PAGE_BYTES
 TRANSACTION_BYTES = 256 * 1024
 """Log that one seal may need beyond what is written back by itself."""
 
-GIVE_BACK_PAGES = 2048
-SPARE_PAGES = 256
+GIVE_BACK_PAGES = 512
+SPARE_PAGES = 64
 DELETE_ROWS = 500
 TIDY_S = 3600.0
 KEYS_KEPT_MS = timedelta(days=31) // timedelta(milliseconds=1)
@@ -34,14 +35,20 @@ KEYS_SHARE = 8
 """Keys take at most this part of `bytes_max`, and about `KEY_BYTES` each."""
 
 KEY_BYTES = 24
+LOOK_S = 10.0
+"""How often a disk that was full is asked for its free space."""
+
 BALLAST_RETRY_S = 600.0
+"""How long the ballast rests where the disk has room by its own words only (a quota): making it
+writes 4 MiB each time."""
+
 _CHUNK = 1024 * 1024
 
 
 def pages_for(batches: Collection[Packed], others: int = 0) -> int:
     """An upper bound of the pages that these rows and so many bytes of other tables take."""
-    payloads = sum(len(packed.payload) // (PAGE_BYTES - 4) + 2 for packed in batches)
-    return payloads + 2 * others // PAGE_BYTES + 16
+    payloads = sum(len(packed.payload) // (PAGE_BYTES - 100) + 2 for packed in batches)
+    return payloads + 2 * others // PAGE_BYTES + 8
 
 
 class Room:
@@ -55,6 +62,7 @@ class Room:
         self._ballast = Ballast(ballast_path(file.path), settings.ballast_bytes)
         self._keys_max = settings.bytes_max // KEYS_SHARE // KEY_BYTES
         self._retry_s = self._tidy_s = 0.0
+        self._restored_s = -BALLAST_RETRY_S
         self.disk_full = False
 
     def make(self, pages: int, protect: Collection[int], now_ms: int) -> None:
@@ -98,19 +106,27 @@ class Room:
             with self._file.errors():
                 self._connection.executescript(f"PRAGMA incremental_vacuum({GIVE_BACK_PAGES})")
 
-    def release_ballast(self) -> None:
+    def release_ballast(self, uptime_s: float) -> None:
         """The disk is full: from now on the file doesn't grow, and the ballast is given back."""
         self.disk_full = True
         self._ballast.release()
+        in_vain = uptime_s < self._restored_s + BALLAST_RETRY_S
+        self._retry_s = uptime_s + (BALLAST_RETRY_S if in_vain else LOOK_S)
 
     def restore_ballast(self, uptime_s: float) -> None:
         """Make the ballast when it is missing and the disk has room again."""
         if self._ballast.made:
             self.disk_full = False
-        elif uptime_s >= self._retry_s:
+        elif uptime_s < self._retry_s:
+            return
+        elif not self._ballast.has_room():
+            self._retry_s = uptime_s + LOOK_S
+        elif self._ballast.make():
+            if self.disk_full:
+                self._restored_s = uptime_s
+            self.disk_full = False
+        else:
             self._retry_s = uptime_s + BALLAST_RETRY_S
-            if self._ballast.make():
-                self.disk_full = False
 
     def _missing(self, pages: int) -> int:
         used, free = self._file.pages
@@ -156,11 +172,18 @@ class Ballast:
         except FileNotFoundError:
             return False
 
+    def has_room(self) -> bool:
+        """Whether the disk says that it fits twice."""
+        try:
+            return shutil.disk_usage(self._path.parent).free >= 2 * self._size
+        except OSError:
+            return False
+
     def make(self) -> bool:
         """Write it, with bytes that no file system can leave out; False when there is no room."""
+        if not self.has_room():
+            return False
         try:
-            if shutil.disk_usage(self._path.parent).free < 2 * self._size:
-                return False
             with self._path.open("wb") as file:
                 for start in range(0, self._size, _CHUNK):
                     file.write(os.urandom(min(_CHUNK, self._size - start)))

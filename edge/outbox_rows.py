@@ -1,7 +1,8 @@
 """Rows of the outbox: one sealed batch each, its head apart from its payload.
 
-A head is 60 bytes and outlives its payload; the counts that say where its readings are change in
-the transaction that changes its state. Nothing here begins or ends a transaction.
+A head is 60 bytes and outlives its payload, which bears its digest too, should the head be lost.
+The counts that say where its readings are change in the transaction that changes its state. Nothing
+here begins or ends a transaction.
 
     state       payload   its readings are counted as
     waiting     yes       waiting (parked or not, its time known or not)
@@ -18,13 +19,17 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from edge.lanes import LANES, Marks, marks_of
 from edge.outbox_packing import UPTIME_BELOW_MS, Entry, Packed
 from edge.records import Line
 from wire.messages import Ledger
 
 WAITING, CONFIRMED, DROPPED = 0, 1, 2
+SEQUENCE_MAX = 2**53
 STAMP = "stamp"
-"""Counters of this name are moments, in Unix milliseconds: `seal`, `commit`, `trusted`."""
+"""Counters of this name are no readings. Moments, in Unix milliseconds: `seal`, `commit`,
+`trusted`, and the marks of `lanes.py`, `lane-0` to `lane-9`. And `sequence`, the highest ever given
+out: here, on the page that every commit writes, since AUTOINCREMENT's table is one page more."""
 
 Counts = Counter[tuple[str, str]]
 
@@ -98,11 +103,14 @@ def read_payload(connection: sqlite3.Connection, sequence: int) -> bytes | None:
 
 
 def insert_batch(connection: sqlite3.Connection, packed: Packed, seal_ms: int) -> int:
-    """A new row at the end; its sequence."""
-    cursor = connection.execute(
-        "INSERT INTO batches (state, event, readings, size, digest, seal_ms, first_ms, last_ms,"
-        " boot, settled_ms) VALUES (0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    """A new row at the end; its sequence, which no row has had before, deleted ones included."""
+    sequence = newest_sequence(connection) + 1
+    set_stamp(connection, "sequence", sequence)
+    connection.execute(
+        "INSERT INTO batches (sequence, state, event, readings, size, digest, seal_ms, first_ms,"
+        " last_ms, boot, settled_ms) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
+            sequence,
             packed.event,
             packed.readings,
             len(packed.payload),
@@ -114,8 +122,8 @@ def insert_batch(connection: sqlite3.Connection, packed: Packed, seal_ms: int) -
             seal_ms,  # only to hold the place: settling a row must not make it longer
         ),
     )
-    sequence = cursor.lastrowid or 0
-    connection.execute("INSERT INTO payloads VALUES (?, ?)", (sequence, packed.payload))
+    sql = "INSERT INTO payloads VALUES (?, ?, ?)"
+    connection.execute(sql, (sequence, packed.payload, packed.digest))
     return sequence
 
 
@@ -133,8 +141,8 @@ def replace_batch(connection: sqlite3.Connection, row: int, packed: Packed, seal
             row,
         ),
     )
-    sql = "UPDATE payloads SET payload = ? WHERE sequence = ?"
-    connection.execute(sql, (packed.payload, row))
+    sql = "UPDATE payloads SET payload = ?, digest = ? WHERE sequence = ?"
+    connection.execute(sql, (packed.payload, packed.digest, row))
 
 
 def settle(connection: sqlite3.Connection, settlement: Settlement, now_ms: int) -> None:
@@ -242,21 +250,34 @@ def add_counts(connection: sqlite3.Connection, counts: Counts) -> None:
     )
 
 
-def set_stamp(connection: sqlite3.Connection, name: str, time_ms: int) -> None:
-    """Keep a moment."""
+def set_stamp(connection: sqlite3.Connection, name: str, value: int) -> None:
+    """Keep a moment, or the newest sequence."""
     connection.execute(
         "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-        (STAMP, name, time_ms),
+        (STAMP, name, value),
     )
 
 
 def next_seal_ms(connection: sqlite3.Connection, now_ms: int) -> int:
     """Now, or just after the last seal: never the same twice, whatever the clock does."""
-    sql = "SELECT value FROM counters WHERE name = ? AND reason = 'seal'"
-    last = connection.execute(sql, (STAMP,)).fetchone()
-    seal_ms = max(now_ms, last[0] + 1 if last else now_ms)
+    seal_ms = max(now_ms, _stamp(connection, "seal") + 1)
     set_stamp(connection, "seal", seal_ms)
-    return int(seal_ms)
+    return seal_ms
+
+
+def raise_marks(connection: sqlite3.Connection, stamps: Iterable[int]) -> None:
+    """Remember these times of readings, so that no other gets one of them."""
+    connection.executemany(
+        "INSERT INTO counters VALUES (?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET value = max(value, excluded.value)",
+        [(STAMP, f"lane-{lane}", mark) for lane, mark in marks_of(stamps).items()],
+    )
+
+
+def read_marks(connection: sqlite3.Connection) -> Marks:
+    """The highest time given to a reading in each lane."""
+    counts = read_counts(connection)
+    return tuple(counts[STAMP, f"lane-{lane}"] for lane in range(LANES))
 
 
 def read_counts(connection: sqlite3.Connection) -> Counts:
@@ -267,8 +288,24 @@ def read_counts(connection: sqlite3.Connection) -> Counts:
 
 def newest_sequence(connection: sqlite3.Connection) -> int:
     """The highest sequence that was ever given out in this file."""
-    sql = "SELECT ifnull(max(seq), 0) FROM sqlite_sequence"
+    return _stamp(connection, "sequence")
+
+
+def _stamp(connection: sqlite3.Connection, name: str) -> int:
+    sql = "SELECT value FROM counters WHERE name = ? AND reason = ?"
+    row = connection.execute(sql, (STAMP, name)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def highest_sequence(connection: sqlite3.Connection) -> int:
+    """The highest among the rows there are."""
+    sql = "SELECT ifnull(max(sequence), 0) FROM batches"
     return int(connection.execute(sql).fetchone()[0])
+
+
+def can_number_on(connection: sqlite3.Connection) -> bool:
+    """Whether the next sequence is one that no row has or had."""
+    return highest_sequence(connection) <= newest_sequence(connection) <= SEQUENCE_MAX
 
 
 def count_waiting(connection: sqlite3.Connection) -> tuple[int, int, int]:

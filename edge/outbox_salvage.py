@@ -1,8 +1,8 @@
 """Reads what can be read of a damaged outbox into a new file, and makes its ledger balance.
 
 Tables are walked from both ends, and row by row between, so that one broken page costs what is on
-it. A head counts when its values make sense; a payload when its digest fits, or, its head being
-lost, when it decodes: then it waits again, since sending it twice changes nothing.
+it. A head counts when its values make sense, a payload when its digest fits. One whose head is lost
+waits again, since sending it twice changes nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from typing import Any
 
 import msgspec
 
-from edge.outbox_file import SEQUENCE_MAX, UNREADABLE
+from edge.lanes import marks_of
+from edge.outbox_file import UNREADABLE
 from edge.outbox_packing import UPTIME_BELOW_MS
 from edge.outbox_rows import (
     COLUMNS,
     CONFIRMED,
     DROPPED,
+    SEQUENCE_MAX,
     STAMP,
     WAITING,
     Counts,
     Head,
     add_counts,
     count_waiting,
+    highest_sequence,
     is_line,
     read_payload,
     rejected_of,
@@ -55,7 +58,7 @@ class Salvage:
     def __init__(self, views: Sequence[sqlite3.Connection], new: sqlite3.Connection) -> None:
         self._views = views
         self._new = new
-        self._copied = 0
+        self._marks: dict[int, int] = {}
 
     def run(self) -> None:
         """Fill the new file. A disk that gets full on the way keeps what was copied before."""
@@ -106,8 +109,9 @@ class Salvage:
         for view in self._views:
             sequences, _ = _sequences(view, "payloads")
             for sequence in sorted(sequences - seen):
-                payload = _one(view, "SELECT payload FROM payloads WHERE sequence = ?", sequence)
-                made = _head_for(sequence, payload[0]) if payload else None
+                sql = "SELECT payload, digest FROM payloads WHERE sequence = ?"
+                row = _one(view, sql, sequence)
+                made = _head_for(sequence, *row) if row else None
                 if made:
                     seen.add(sequence)
                     yield made
@@ -116,20 +120,28 @@ class Salvage:
         payload = self._payload(head)
         if payload is None and head.state != DROPPED:
             return
-        if payload is not None and head.state == WAITING:
-            head = msgspec.structs.replace(head, readings=len(decode_batch(payload)))
+        lines = _lines(payload)
+        self._raise_marks(lines)
+        if lines and head.state == WAITING:
+            head = msgspec.structs.replace(head, readings=len(lines))
         values = msgspec.structs.astuple(head)
         marks = ", ".join("?" for _ in values)
         self._new.execute(f"INSERT OR IGNORE INTO batches ({COLUMNS}) VALUES ({marks})", values)
         if payload is not None:
-            sql = "INSERT OR IGNORE INTO payloads VALUES (?, ?)"
-            self._new.execute(sql, (head.sequence, payload))
+            sql = "INSERT OR IGNORE INTO payloads VALUES (?, ?, ?)"
+            self._new.execute(sql, (head.sequence, payload, head.digest))
         if head.boot is not None:  # its boot's row may be lost
             self._new.execute(
                 "INSERT INTO boots (id, boot_id, first_ms, last_ms) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET last_ms = max(last_ms, excluded.last_ms)",
                 (head.boot, f"lost-{head.boot}", head.first_ms, head.last_ms),
             )
+
+    def _raise_marks(self, lines: Sequence[str]) -> None:
+        """Times that readings have; which of them were polled can't be told any more."""
+        times = (int(line.rpartition(" ")[2]) for line in lines)
+        for lane, mark in marks_of(time for time in times if time >= UPTIME_BELOW_MS).items():
+            self._marks[lane] = max(self._marks.get(lane, 0), mark)
 
     def _payload(self, head: Head) -> bytes | None:
         if head.state == DROPPED:
@@ -159,7 +171,11 @@ class Salvage:
         refused = sum(n for (name, _), n in counts.items() if name == "refused")
         counts["taken", ""] = counts["accepted", ""] + refused + counts["suppressed", ""]
         newest = self._new.execute("SELECT ifnull(max(seal_ms), 0) FROM batches").fetchone()[0]
-        counts[STAMP, "seal"] = max(counts[STAMP, "seal"], newest)
+        sequence = highest_sequence(self._new)
+        marks = {f"lane-{lane}": mark for lane, mark in self._marks.items()}
+        for name, least in {"seal": newest, "sequence": sequence, **marks}.items():
+            known = counts[STAMP, name]
+            counts[STAMP, name] = known if least <= known <= SEQUENCE_MAX else least
         add_counts(self._new, counts)
 
     def _counts(self) -> Counts:
@@ -225,7 +241,8 @@ def _sequences(view: sqlite3.Connection, table: str) -> tuple[set[int], bool]:
         return set(rising), True
     down = _Scan(view, f"SELECT sequence FROM {table} ORDER BY sequence DESC")
     falling = _numbers(down)
-    newest = max(_numbers(_Scan(view, "SELECT seq FROM sqlite_sequence")), default=0)
+    sql = f"SELECT value FROM counters WHERE name = '{STAMP}' AND reason = 'sequence'"
+    newest = max(_numbers(_Scan(view, sql)), default=0)
     low, high = max(rising, default=0) + 1, min(falling, default=newest + 1)
     sql = f"SELECT sequence FROM {table} WHERE sequence = ?"
     probes = range(low, min(high, low + PROBES_MAX))
@@ -268,9 +285,16 @@ def _makes_sense(table: str, row: Any, types: Any) -> bool:
     return table != "journal" or is_line(row[1], row[2])
 
 
-def _head_for(sequence: int, payload: object) -> Head | None:
+def _lines(payload: bytes | None) -> list[str]:
+    """A payload's lines, none when no decoder knows it."""
+    with suppress(BadBatch, UnknownDictionary):
+        return decode_batch(payload) if payload else []
+    return []
+
+
+def _head_for(sequence: int, payload: object, known: object) -> Head | None:
     """A head for a payload that lost its own: it waits, and may have been sent."""
-    if not isinstance(payload, bytes):
+    if not isinstance(payload, bytes) or digest(payload) != known:
         return None
     try:
         lines = decode_batch(payload)

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import sqlite3
 
-PAGE_BYTES = 1024
-SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+"""A sector at least, so that a torn one has no other page in it."""
+
+SCHEMA_VERSION = 2
 VERSION_MAX = 999
 """A header that names a higher one isn't a newer version's but broken."""
 
 APPLICATION_ID = 0x676D7067  # "gmpg"
 
+SMALL_TABLES = ("meta", "counters", "states", "boots", "journal")
+"""Those that don't grow with what waits."""
+
 SCHEMA = """
 CREATE TABLE batches (
-    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    sequence INTEGER PRIMARY KEY,
     state INTEGER NOT NULL,
     event INTEGER NOT NULL,
     readings INTEGER NOT NULL,
@@ -32,7 +37,11 @@ CREATE TABLE batches (
     rejected TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX waiting ON batches (sequence, event, readings, size, reason, boot) WHERE state = 0;
-CREATE TABLE payloads (sequence INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
+CREATE TABLE payloads (
+    sequence INTEGER PRIMARY KEY,
+    payload BLOB NOT NULL,
+    digest BLOB NOT NULL
+) STRICT;
 CREATE TABLE journal (
     id INTEGER PRIMARY KEY,
     line TEXT NOT NULL,

@@ -94,6 +94,7 @@ class OutboxThread:
     ledger = _on_thread(Outbox.ledger)
     summary = _on_thread(Outbox.summary)
     states = _on_thread(Outbox.states)
+    stamped = _on_thread(Outbox.stamped)
 
     async def close(self) -> None:
         """Commit a last time, close the file, end the thread. Again is no harm."""

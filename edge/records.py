@@ -17,7 +17,7 @@ class Line(msgspec.Struct, frozen=True):
     """A formatted reading (`wire.line.format_line`) with what sealing needs to know of it.
 
     While the machine's time isn't trusted, the line of a polled reading ends in the boot's uptime
-    in milliseconds (under 10**11) instead of Unix time, and `time_ms` is that uptime.
+    in milliseconds (under 10**11, tens of them) instead of Unix time, and `time_ms` is that uptime.
     """
 
     text: str

@@ -7,7 +7,8 @@ entry is. Time: seals come with city time, gathering is the network's and the di
     telemetry     sealed every `seal_interval_s`
     an event      sealed after `event_gather_s`, at most `event_seals_per_minute` times a minute;
                   beyond that events wait for the next seal that is allowed
-    an uplink     journalled with all others that came meanwhile, in one commit
+    an uplink     journalled with all others that came meanwhile, in one commit: within
+                  `JOURNAL_GATHER_S`, at once when it is an event or enough have come
 
 Full or failing disk: open readings are refused and counted, uplinks are `NotAccepted` and not
 counted, polling goes on. A damaged file ends the process: the next start repairs it.
@@ -22,6 +23,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from devices.chirpstack import Uplink
 from devices.reading import Payload, Refusal
@@ -41,7 +43,12 @@ OPEN_MAX = 50_000
 QUEUED_UPLINKS_MAX = 1000
 """Uplinks that wait for the journal; one more is not accepted, and comes again."""
 
-JOURNAL_GATHER_S = 0.02
+JOURNAL_GATHER_S = 0.1
+ENOUGH = (16, 64)
+"""Uplinks that are committed without gathering on: as many as came the last time, between these.
+A broker sends no more than it may have unacknowledged (20, as mosquitto comes), so waiting for more
+would only make it wait; and a commit for each at 100 a second would cost more than the rest."""
+
 _MINUTE_S = 60.0
 
 _log = logging.getLogger(__name__)
@@ -74,6 +81,8 @@ class Sealing:
         self._open: list[Line] = []
         self._queue: list[_Queued] = []
         self._queued = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._enough = ENOUGH[1]
         self._event = asyncio.Event()
         self._event_seals: deque[float] = deque(maxlen=settings.event_seals_per_minute)
         self._lock = asyncio.Lock()  # held while lines or counts are in the outbox's thread
@@ -116,6 +125,8 @@ class Sealing:
         queued = _Queued(lines, counts)  # without lines it is refused: that too is committed first
         self._queue.append(queued)
         self._queued.set()
+        if len(self._queue) >= self._enough or any(line.event for line in lines):
+            self._hurry.set()
         await queued.committed
 
     # What runs
@@ -199,15 +210,19 @@ class Sealing:
         gather_s = min(self._settings.journal_commit_s, JOURNAL_GATHER_S)
         while True:
             await self._queued.wait()
-            await self._clock.pause(gather_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(gather_s):
+                    await self._hurry.wait()
             async with self._lock:
                 await self._commit_uplinks()
 
     async def _commit_uplinks(self) -> None:
         group, self._queue = self._queue, []
         self._queued.clear()
+        self._hurry.clear()
         if not group:
             return
+        self._enough = min(max(ENOUGH[0], len(group)), ENOUGH[1])
         lines = [line for queued in group for line in queued.lines]
         counts: Counter[tuple[str, str]] = Counter()
         for queued in group:

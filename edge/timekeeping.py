@@ -10,7 +10,8 @@ what was read before is dated.
                              told the time; until NTP speaks, the cloud's time stands above the
                              system's, which may be years off
 
-Once trusted, a boot stays trusted: uptime never steps.
+A time before 2020 or after 2100 is nobody's, whoever says it: a machine without a clock boots in
+1970 under `trust = "system"` too. Once trusted, a boot stays trusted: uptime never steps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge.configuration import TimeSettings
+from edge.intake import EARLIEST_MS, LATEST_MS
 from edge.outbox_file import OutboxFailing
 from edge.outbox_thread import OutboxThread
 from wire.clock import REAL_TIME, Clock, SystemClock
@@ -40,6 +42,10 @@ class AgentClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.cloud_offset_ms: int | None = None
+
+    def system_ms(self) -> int:
+        """What the machine itself thinks."""
+        return self._clock.now_ms()
 
     def now_ms(self) -> int:
         if self.cloud_offset_ms is None:
@@ -74,12 +80,12 @@ class Timekeeping:
         clock: Clock,
         synchronised: Callable[[], bool] | None = None,
     ) -> None:
-        simulated = isinstance(clock, SystemClock) and clock.city != REAL_TIME
+        self._simulated = isinstance(clock, SystemClock) and clock.city != REAL_TIME
         self._synchronised = synchronised or ntp_synchronised
-        self._by_system = simulated or settings.trust == "system" or self._synchronised()
+        self._settings = settings
         self._heard = asyncio.Event()
         self.clock = AgentClock(clock)
-        self.trusted = self._by_system
+        self._by_system = self.trusted = self._system_knows()
 
     def time_trusted(self) -> bool:
         """Whether `clock.now_ms()` is the time; intake asks for every reading."""
@@ -87,7 +93,7 @@ class Timekeeping:
 
     def heard(self, cloud_ms: int) -> None:
         """The cloud said what time it is. Only the first word counts, and only when needed."""
-        if not self.trusted and not self._heard.is_set():
+        if not self.trusted and not self._heard.is_set() and _can_be(cloud_ms):
             self.clock.cloud_offset_ms = cloud_ms - int(1000 * self.clock.uptime_s())
             self._heard.set()
 
@@ -97,14 +103,20 @@ class Timekeeping:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._heard.wait()
-            self._by_system = not self._heard.is_set() and self._synchronised()
+            self._by_system = not self._heard.is_set() and self._system_knows()
         await self._commit(outbox)
         self.trusted = True
         _log.info("event=time_trusted by=%s", "system" if self._by_system else "cloud")
         on_trusted()
-        while not (self._by_system or self._synchronised()):
+        while not (self._by_system or self._system_knows()):
             await self.clock.pause(LOOK_S)
         self.clock.cloud_offset_ms = None
+
+    def _system_knows(self) -> bool:
+        if self._simulated:
+            return True
+        told = self._settings.trust == "system"
+        return _can_be(self.clock.system_ms()) and (told or self._synchronised())
 
     async def _commit(self, outbox: OutboxThread) -> None:
         while True:
@@ -114,6 +126,10 @@ class Timekeeping:
             except OutboxFailing as error:
                 _log.warning("event=boot_offset_not_kept reason=%r", error.reason)
                 await self.clock.pause(LOOK_S)
+
+
+def _can_be(time_ms: int) -> bool:
+    return EARLIEST_MS <= time_ms <= LATEST_MS
 
 
 def ntp_synchronised() -> bool:

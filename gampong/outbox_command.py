@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from edge.outbox_reader import OutboxSummary
 
 UNUSABLE = 2
+_NO_GATEWAY = (
+    "no gateway's tag: name it with --gateway before these go into the cloud's database, where they"
+    " would else stand beside the points that are there"
+)
+_WHY = {
+    "read_only": "the card is mounted read-only: a copy of the file was read",
+    "damaged": "the file is damaged: this is what can be read of it",
+}
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,8 +41,10 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     export_parser = words.add_parser(
         "export",
         help="write what waits as line protocol",
-        description="The lines can be written to InfluxDB with precision=ms. With --gateway they "
-        "get the tag that the cloud would have put in.",
+        description="A damaged file is read as far as it goes; nothing is written to the card. To "
+        "put the lines into InfluxDB: influx write --bucket city --precision ms --file FILE. With "
+        "--gateway, or given a gateway.toml, they get the tag that the cloud would have put in: "
+        "without it they would be points of their own beside those that are there.",
     )
     resend_parser = words.add_parser(
         "resend",
@@ -65,7 +75,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 
     with _errors("show") as failed:
         path, _ = _outbox_of(arguments.file)
-        with look_at(path) as outbox:
+        with look_at(path, _tell) as outbox:
             summary = outbox.summary()
         if arguments.json:
             print(msgspec.json.encode(summary).decode())
@@ -87,6 +97,9 @@ def run_export(arguments: argparse.Namespace) -> int:
             for line in export.lines():
                 print(line, file=output)
                 written += 1
+        _tell(export.why)
+        if written and not name:
+            print(_NO_GATEWAY, file=sys.stderr)
         left_out = "".join(f", {n} left out ({r})" for r, n in (+export.left_out).items())
         print(f"{written} lines{left_out}", file=sys.stderr)
     return UNUSABLE if failed else 0
@@ -101,6 +114,11 @@ def run_resend(arguments: argparse.Namespace) -> int:
         batches = resend_file(path, arguments.since)
         print(f"{batches} batches wait again; start the agent to send them")
     return UNUSABLE if failed else 0
+
+
+def _tell(why: str) -> None:
+    if why:
+        print(_WHY[why], file=sys.stderr)
 
 
 @contextmanager
@@ -161,7 +179,7 @@ def _print(path: Path, summary: OutboxSummary) -> None:
         ("outbox", str(path)),
         ("waiting", f"{summary.waiting_readings} readings in {summary.waiting_batches} batches"),
         ("oldest", since.isoformat(timespec="seconds") if summary.waiting_batches else "-"),
-        ("bytes", f"{summary.bytes} of {summary.bytes_max}"),
+        ("bytes", f"{summary.bytes} of {summary.bytes_max}{_share(summary)}"),
         ("full in", "unknown" if hours is None else f"{hours:.0f} hours at the latest rate"),
         ("parked", str(summary.parked)),
         ("no time yet", str(summary.unplaced)),
@@ -180,6 +198,12 @@ def _print(path: Path, summary: OutboxSummary) -> None:
     ]
     for name, value in rows:
         print(f"{name:<12} {value}")
+
+
+def _share(summary: OutboxSummary) -> str:
+    if not summary.bytes_max:
+        return ""
+    return f", {summary.bytes / summary.bytes_max:.0%}"
 
 
 def _by_reason(counts: dict[str, int]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.configuration import UplinkSettings
 from edge.uplink_actions import Action, Ask, HangUp, Load, Park, Send, Snapshot
-from edge.window import LIVE_MAX, LOAD_LIMIT, Window
+from edge.window import LIVE_MAX, LOAD_LIMIT, LOST_MAX, Window
 from wire.topics import Leaf
 
 SETTINGS = UplinkSettings()
@@ -395,8 +395,8 @@ class World:
         live = [copy for copy in self.queued.values() if copy[2] > self.now]
         assert all(sequence != send.sequence for sequence, _, _ in live), "two live copies"
         on_lane = sum(leaf is send.leaf for _, leaf, _ in live)
-        places = self.settings.window
-        assert on_lane < places, "more than the window in flight"
+        lost = LOST_MAX if send.leaf is Leaf.BATCH else 0
+        assert on_lane < self.settings.window + lost, "more than the window in flight"
         copy = next(self.copies)
         # In transit it may live as long as the link, and then as long as in the broker.
         self.queued[copy] = (send.sequence, send.leaf, float("inf"))
@@ -502,6 +502,33 @@ def test_no_history_breaks_the_window_or_leaves_a_batch_behind(script, backlog, 
         world.link_up()
     assert world.disk.waiting == []
     assert world.disk.parked == []
+
+
+@given(
+    flaps=st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from([0.0, 0.05, 0.3, 2.0, 31.0])),
+        min_size=20,
+        max_size=60,
+    ),
+    places=st.integers(1, 5),
+    random=st.randoms(use_true_random=False),
+)
+def test_a_link_that_comes_and_goes_leaves_a_bounded_number_of_copies_behind(flaps, places, random):
+    sending = UplinkSettings(window=places, backfill_window=places)
+    world = World(lambda bound: random.randint(0, bound), sending)
+    world.far_side = "ignore"
+    for seals, seconds in flaps:
+        world.link_up()
+        for _ in range(seals):
+            world.disk.seal()
+        world.run(world.now + seconds)  # checks each send against the bound, see World.send
+        world.link_down()
+        assert len(world.disk.window.copies) <= LOST_MAX + 2 * places
+    world.far_side = "confirm"
+    world.link_up()
+    new = world.disk.seal()
+    if len(world.disk.window.copies) < LOST_MAX + places:
+        assert (new, Leaf.BATCH) in world.disk.sends(world.now)
 
 
 @given(

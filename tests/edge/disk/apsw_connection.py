@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import apsw
-
-_AUTOCHECKPOINT = "PRAGMA wal_autocheckpoint="
 
 
 class Watcher(Protocol):
@@ -56,9 +54,6 @@ class ApswConnection:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> ApswCursor:
         if sql == "PRAGMA journal_mode=WAL":
             self._run("PRAGMA locking_mode=EXCLUSIVE", ())
-        elif sql.startswith(_AUTOCHECKPOINT):
-            self._checkpoint_by_itself(int(sql.removeprefix(_AUTOCHECKPOINT)))
-            return ApswCursor([], -1, 0)
         if sql != "COMMIT":
             return self._run(sql, parameters)
         start = self._watcher.began()
@@ -85,18 +80,6 @@ class ApswConnection:
     def close(self) -> None:
         with _as_sqlite3():
             self._connection.close()
-
-    def _checkpoint_by_itself(self, pages_max: int) -> None:
-        """As SQLite's own, after a commit and whether or not it works: an error that SQLite keeps
-        to itself would come out of apsw all the same, as if the commit had failed."""
-
-        def after_commit(connection: apsw.Connection, name: str, pages: int) -> int:
-            if pages >= pages_max:
-                with suppress(apsw.Error):
-                    connection.wal_checkpoint(name, apsw.SQLITE_CHECKPOINT_PASSIVE)
-            return apsw.SQLITE_OK
-
-        self._connection.set_wal_hook(after_commit)
 
     def _run(self, sql: str, parameters: Sequence[Any]) -> ApswCursor:
         with _as_sqlite3():

@@ -5,9 +5,11 @@ A disk is a list of operations in the order in which they were asked for. `Platt
 `pending` reached the disk: nothing, all, single sectors, in any order, the last one torn.
 
 Names are apart from files: a file that was made, renamed or deleted keeps its old name until the
-folder is synced. A sync that failed forgets what it should have written, as Linux does. Writes
-leave their neighbours in the sector alone, which SQLite calls "powersafe overwrite" and takes for
-granted.
+folder is synced. A sync that failed forgets what it should have written, as Linux does.
+
+A write that is torn garbles all of the sector under the head, what was synced there before
+included: nothing of SQLite's "powersafe overwrite" is taken for granted. Sectors are what a disk
+calls so, or a block of the file system, drawn for each.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-SECTOR_BYTES = 512
+SECTORS_BYTES = (512, 4096)
 
 Image = dict[str, bytes]
 """The files of a folder: names and contents."""
@@ -28,6 +30,16 @@ class Write(msgspec.Struct, frozen=True):
 
     file: int
     offset: int
+    data: bytes
+
+
+class Tear(msgspec.Struct, frozen=True):
+    """Garbage from `offset` on, over what is there; the write it comes from ended at `end`, before
+    which the file is longer now."""
+
+    file: int
+    offset: int
+    end: int
     data: bytes
 
 
@@ -60,7 +72,7 @@ class SyncFolder(msgspec.Struct, frozen=True):
     """The names are on the disk."""
 
 
-Change = Write | Truncate | Rename
+Change = Write | Tear | Truncate | Rename
 Operation = Change | Sync | SyncFailed | SyncFolder
 
 
@@ -112,6 +124,11 @@ def _apply(change: Change, contents: dict[int, bytearray], names: dict[str, int]
             content = contents.setdefault(file, bytearray())
             content.extend(bytes(max(0, offset - len(content))))
             content[offset : offset + len(data)] = data
+        case Tear(file, offset, end, data):
+            content = contents.setdefault(file, bytearray())
+            content.extend(bytes(max(0, end - len(content))))
+            stop = min(len(content), offset + len(data))
+            content[offset:stop] = data[: stop - offset]
         case Truncate(file, size):
             content = contents.setdefault(file, bytearray())
             del content[size:]
@@ -143,9 +160,10 @@ def last_torn(pending: Sequence[Change], draw: random.Random) -> list[Change]:
     *kept, last = pending or [Truncate(0, 0)]
     if not pending or not isinstance(last, Write):
         return list(kept)
-    sectors = list(_sectors(last))
+    size = draw.choice(SECTORS_BYTES)
+    sectors = list(_sectors(last, size))
     torn = draw.randrange(len(sectors))
-    return [*kept, *sectors[:torn], _garbled(sectors[torn], draw)]
+    return [*kept, *sectors[:torn], _garbled(sectors[torn], size, draw)]
 
 
 def only_the_last(pending: Sequence[Change], draw: random.Random) -> list[Change]:
@@ -161,15 +179,15 @@ def some_of_them(pending: Sequence[Change], draw: random.Random) -> list[Change]
 
 def some_sectors(pending: Sequence[Change], draw: random.Random) -> list[Change]:
     """Each sector kept, lost or, seldom, garbage."""
-    share, kept = draw.random(), list[Change]()
+    share, size, kept = draw.random(), draw.choice(SECTORS_BYTES), list[Change]()
     for change in pending:
-        pieces = _sectors(change) if isinstance(change, Write) else (change,)
+        pieces = _sectors(change, size) if isinstance(change, Write) else (change,)
         for piece in pieces:
             chance = draw.random()
             if chance < share * 0.95:
                 kept.append(piece)
             elif chance < share and isinstance(piece, Write):
-                kept.append(_garbled(piece, draw))
+                kept.append(_garbled(piece, size, draw))
     return kept
 
 
@@ -183,14 +201,15 @@ FATES: tuple[Fate, ...] = (
 )
 
 
-def _sectors(write: Write) -> Iterator[Write]:
+def _sectors(write: Write, size: int) -> Iterator[Write]:
     """A write in pieces that the disk writes one by one."""
     start, end = write.offset, write.offset + len(write.data)
     while start < end:
-        stop = min(end, (start // SECTOR_BYTES + 1) * SECTOR_BYTES)
+        stop = min(end, (start // size + 1) * size)
         yield Write(write.file, start, write.data[start - write.offset : stop - write.offset])
         start = stop
 
 
-def _garbled(write: Write, draw: random.Random) -> Write:
-    return Write(write.file, write.offset, draw.randbytes(len(write.data)))
+def _garbled(piece: Write, size: int, draw: random.Random) -> Tear:
+    start, end = piece.offset // size * size, piece.offset + len(piece.data)
+    return Tear(piece.file, start, end, draw.randbytes(size))

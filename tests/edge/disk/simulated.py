@@ -62,9 +62,13 @@ class Disk:
         for name, content in image.items():
             (folder / name).write_bytes(content)
 
-    def connect(self, path: str, timeout: float = 0.0, isolation_level: None = None) -> Any:
+    def connect(
+        self, path: str, uri: bool = False, timeout: float = 0.0, isolation_level: None = None
+    ) -> Any:
         """As `sqlite3.connect`."""
-        return ApswConnection(apsw.Connection(path, vfs=self._vfs.name), self)
+        flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        flags |= apsw.SQLITE_OPEN_URI if uri else 0
+        return ApswConnection(apsw.Connection(path, flags, vfs=self._vfs.name), self)
 
     def take_out(self) -> None:
         """No more connections."""

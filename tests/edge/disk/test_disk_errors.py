@@ -99,7 +99,7 @@ def test_a_disk_that_fails_counts_nothing_by_half_and_works_when_it_is_well(
             patient.work()
             failed += patient.failed
             history.disk.illness = lambda operation: None
-            history.rig.clock.turn(601)
+            history.rig.clock.turn(11)
             patient.attempt(lambda history=history: history.seal(2))  # type: ignore[misc]
             history.seal(2)  # that a full disk has room again is found by a call that fails
             history.rig.confirm(*history.rig.outbox.waiting(0, 99))
@@ -126,7 +126,7 @@ def test_an_outbox_on_a_disk_that_was_full_grows_again_without_a_restart(tmp_pat
             history.seal(3)
     assert history.rig.outbox.summary().alarms == ("disk_full",)
     history.disk.illness = lambda operation: None
-    history.rig.clock.turn(601)
+    history.rig.clock.turn(11)
     Patient(history).attempt(lambda: history.seal(1))
     for _ in range(40):
         history.rig.outbox.seal(history.rig.lines(40), {}, counts(40))

@@ -51,13 +51,24 @@ def test_a_sync_that_failed_is_not_made_good_by_the_next():
     assert after(Write(0, 0, NEW), SyncFailed(0), Sync(0), fate=all_kept) == {"a": OLD}
 
 
-def test_a_torn_write_ends_in_garbage_within_its_bounds():
+def test_a_torn_write_garbles_all_of_the_sector_under_the_head_and_nothing_else():
     pieces = {
         after(Write(0, 100, NEW[:1000]), fate=last_torn, seed=seed)["a"] for seed in range(50)
     }
-    assert {piece[:100] + piece[1100:] for piece in pieces} == {OLD[:100] + OLD[1100:]}
-    assert {piece[100:512] == NEW[:412] for piece in pieces} == {True, False}
-    assert all(piece != OLD for piece in pieces)
+    assert {len(piece) for piece in pieces} == {2048}
+    garbled = {
+        tuple(set(piece[start : start + 512]) <= set(b"on") for start in range(0, 2048, 512))
+        for piece in pieces
+    }
+    narrow = {(False, True, True, True), (True, False, True, True), (True, True, False, True)}
+    assert garbled == {*narrow, (False, False, False, False)}
+
+
+def test_a_torn_write_at_the_end_makes_the_file_no_longer_than_it_would_be():
+    lengths = {
+        len(after(Write(0, 2000, NEW[:100]), fate=last_torn, seed=n)["a"]) for n in range(20)
+    }
+    assert lengths == {2048, 2100}
 
 
 def test_writes_arrive_in_any_order_sector_by_sector():

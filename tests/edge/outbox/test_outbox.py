@@ -394,7 +394,7 @@ def test_the_summary_says_what_waits_since_when_and_how_long_there_is_room(rig):
     assert summary.oldest_waiting_ms == batches[1].first_ms
     assert (summary.waiting_batches, summary.waiting_readings) == (2, 4)
     pages = rig.outbox._connection.execute("PRAGMA page_count").fetchone()[0]
-    assert summary.bytes == 1024 * pages + rig.log.stat().st_size
+    assert summary.bytes == 4096 * pages + rig.log.stat().st_size
     assert summary.bytes_max == rig.settings.bytes_max
     assert summary.hours_left is not None
     assert 100 < summary.hours_left < 100_000

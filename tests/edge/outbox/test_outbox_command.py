@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import shutil
+from base64 import b64encode
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -91,12 +98,88 @@ def test_export_without_a_gateway_is_the_lines_as_they_are(rig, capsys):
     assert [parse_line(line)[0].device for line in out.splitlines()] == ["bay-1", "bay-2"]
 
 
+def test_without_a_gateway_export_warns_that_these_would_be_other_points(rig, toml, capsys):
+    rig.seal(2)
+    assert "name it with --gateway" in run(capsys, "export", rig.path)[2]
+    assert "--gateway" not in run(capsys, "export", rig.path, "--gateway", "mahirah-01")[2]
+    assert "--gateway" not in run(capsys, "export", toml)[2]
+
+
+def burnt(rig):
+    """The card of a gateway that lost its power, with three broken pages; the lines that were on
+    it."""
+    draw = random.Random(5)
+    sealed: set[str] = set()
+    for _ in range(60):
+        noises = [b64encode(draw.randbytes(300)).decode() for _ in range(5)]
+        lines = [rig.line(noise=noise) for noise in noises]
+        sealed.update(line.text for line in lines)
+        rig.seal(lines)
+    rig.restart()
+    rig.cut_power()
+    data = bytearray(rig.path.read_bytes())
+    for page in (1, 20, 21):
+        data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    rig.path.write_bytes(data)
+    rig.log.unlink()
+    return sealed
+
+
+def test_the_card_of_a_burnt_gateway_is_read_as_far_as_it_goes_and_left_as_it_is(rig, capsys):
+    sealed = burnt(rig)
+    before = {path.name: path.read_bytes() for path in rig.path.parent.iterdir()}
+    code, out, err = run(capsys, "export", rig.path, "--gateway", "mahirah-01")
+    lines = out.splitlines()
+    assert code == 0
+    assert 270 <= len(lines) < 300
+    assert {line.replace(",gateway=mahirah-01", "") for line in lines} < sealed
+    assert "the file is damaged" in err
+    assert f"{len(lines)} lines, {300 - len(lines)} left out (damaged)" in err
+    code, out, err = run(capsys, "show", rig.path)
+    assert (code, err) == (0, "the file is damaged: this is what can be read of it\n")
+    assert f"{len(lines)} readings in {len(lines) // 5} batches" in out
+    assert {path.name: path.read_bytes() for path in rig.path.parent.iterdir()} == before
+    rig.outbox = rig.open()
+
+
+@contextmanager
+def as_nobody():
+    """Without the rights of root, who may write anywhere."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_card_that_is_mounted_read_only_is_read_by_a_copy(rig, capsys):
+    """SQLite can't make the index of the log that a power cut left there."""
+    rig.seal(3)
+    rig.cut_power()
+    with TemporaryDirectory(prefix="gampong-card-") as name:
+        card = Path(name)
+        for file in (rig.path, rig.log):
+            shutil.copy(file, card / file.name)
+            (card / file.name).chmod(0o444)
+        card.chmod(0o555)
+        with as_nobody():
+            code, out, err = run(capsys, "export", card / rig.path.name, "--gateway", "g")
+        card.chmod(0o755)
+        assert {path.name for path in card.iterdir()} == {"outbox.db", "outbox.db-wal"}
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert err == "the card is mounted read-only: a copy of the file was read\n3 lines\n"
+    rig.outbox = rig.open()
+
+
 def test_export_leaves_out_what_is_confirmed_old_or_without_a_time_and_says_so(rig, capsys):
     rig.confirm(rig.seal_one(2))
     rig.seal(1)
     rig.seal([rig.line(time_ms=5000)])
-    assert run(capsys, "export", rig.path)[2] == "1 lines, 1 left out (no_time)\n"
-    assert run(capsys, "export", rig.path, "--confirmed")[2].startswith("3 lines")
+    assert run(capsys, "export", rig.path, "--gateway", "g")[2] == "1 lines, 1 left out (no_time)\n"
+    assert run(capsys, "export", rig.path, "--confirmed", "--gateway", "g")[2].startswith("3 lines")
     output = rig.path.parent / "lines.txt"
     since = "2026-09-21T14:13:22+00:00"
     run(capsys, "export", rig.path, "--confirmed", "--since", since, "--output", output)
@@ -107,7 +190,7 @@ def test_export_leaves_out_a_payload_that_the_card_changed(rig, capsys):
     rig.seal(4)
     rig.seal(1)
     rig.outbox._connection.execute("UPDATE payloads SET payload = x'00' WHERE sequence = 1")
-    assert run(capsys, "export", rig.path)[2] == "1 lines, 4 left out (damaged)\n"
+    assert run(capsys, "export", rig.path)[2].endswith("1 lines, 4 left out (damaged)\n")
 
 
 def test_resend_refuses_while_the_agent_runs(rig, capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from edge.outbox_file import OutboxDamaged
 from tests.edge.outbox.rig import Rig, counts, fate
 
-PAGE = 1024
+PAGE = 4096
 
 
 class Held(msgspec.Struct):
@@ -29,8 +30,11 @@ class Held(msgspec.Struct):
 @pytest.fixture(scope="module")
 def held(tmp_path_factory) -> Held:
     """60 batches of 5, 20 of them confirmed, two journalled lines, states: 202 readings wait."""
-    rig = Rig(tmp_path_factory.mktemp("held"))
-    batches = [rig.seal_one(5) for _ in range(60)]
+    rig, draw = Rig(tmp_path_factory.mktemp("held")), random.Random(60)
+    batches = []
+    for _ in range(60):
+        noises = [b64encode(draw.randbytes(300)).decode() for _ in range(5)]
+        batches.append(rig.seal_one([rig.line(noise=noise) for noise in noises]))
     lines = rig.waiting_lines()
     rig.confirm(*batches[:19])
     rig.confirm(batches[19], rejected={"range": 2})
@@ -128,8 +132,7 @@ def test_a_zeroed_page_costs_what_was_on_it_and_no_more(full):
 
 def test_the_description_of_the_tables_can_be_made_again(full):
     full.log.unlink(missing_ok=True)
-    for page in (1, 14, 15):
-        zero(full, page)
+    zero(full, 1)
     start(full)
     assert full.outbox.summary().alarms == ("damaged",)
     assert (full.ledger().waiting, full.ledger().dropped) == (203, {})
@@ -174,6 +177,37 @@ def test_batches_whose_heads_are_lost_wait_again_under_their_numbers(full):
     assert full.waiting() == list(range(1, 61))
     assert full.ledger().waiting == 302
     assert full.ledger().dropped == {}
+
+
+def test_damage_in_a_file_too_large_to_be_checked_at_the_start_is_found_later(full, monkeypatch):
+    """Checking 1 GiB took 26 s; a gateway has to read its sensors by then."""
+    monkeypatch.setattr("edge.outbox_file.check.__defaults__", (0,))
+    full.log.unlink(missing_ok=True)
+    for page in range(30, 33):
+        zero(full, page)
+    full.outbox = full.open()
+    assert damaged(full) == []
+    with pytest.raises(OutboxDamaged):
+        for _ in range(100):
+            full.waiting_lines()
+    full.cut_power()
+    start(full)
+    assert len(damaged(full)) == 1
+    assert full.ledger().waiting > 150
+
+
+def test_a_large_file_is_still_checked_where_it_is_small(full, monkeypatch):
+    monkeypatch.setattr("edge.outbox_file.check.__defaults__", (0,))
+    connection = full.connect(full.path)
+    (page,) = connection.execute(
+        "SELECT rootpage FROM sqlite_master WHERE name = 'counters'"
+    ).fetchone()
+    connection.close()
+    full.log.unlink(missing_ok=True)
+    zero(full, page)
+    start(full)
+    assert len(damaged(full)) == 1
+    assert full.ledger().waiting == 203
 
 
 def test_a_file_of_rubbish_is_moved_aside_with_its_date(full):
@@ -236,7 +270,8 @@ def test_a_first_page_torn_while_it_was_written_back_is_whole_in_the_log(rig):
 
 
 def test_a_file_that_was_never_finished_is_made_again(tmp_path):
-    connection = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+    uri = f"{(tmp_path / 'outbox.db').as_uri()}?psow=0"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     connection.executescript("PRAGMA cache_size=0; BEGIN; CREATE TABLE batches (a)")
     for number in range(5000):
         connection.execute("INSERT INTO batches VALUES (?)", (f"{number:0900}",))
@@ -260,7 +295,7 @@ def test_a_log_of_rubbish_is_ignored(full):
 
 def test_the_log_of_another_outbox_is_noticed(make_damaged):
     mine, other = make_damaged(), make_damaged()
-    for rig, batches in ((mine, 40), (other, 7)):
+    for rig, batches in ((mine, 200), (other, 7)):
         for _ in range(batches):
             rig.seal(3)
         rig.restart()
@@ -320,7 +355,7 @@ def test_names_that_the_card_changed_stop_nothing(full):
 def test_damage_found_while_running_is_repaired_by_the_next_start(full):
     full.outbox = full.open()
     with pytest.raises(OutboxDamaged), full.outbox._file.transaction():
-        full.outbox._connection.execute("INSERT INTO payloads VALUES (60, x'00')")
+        full.outbox._connection.execute("INSERT INTO payloads VALUES (60, x'00', x'00')")
     full.cut_power()
     start(full)
     assert len(damaged(full)) == 1
@@ -332,7 +367,8 @@ def test_damage_found_while_running_is_repaired_by_the_next_start(full):
 @pytest.mark.parametrize(
     "sql",
     [
-        "UPDATE sqlite_sequence SET seq = 9223372036854775807",
+        "UPDATE counters SET value = 9223372036854775807 WHERE reason = 'sequence'",
+        "UPDATE counters SET value = 59 WHERE reason = 'sequence'",
         "PRAGMA writable_schema=ON; UPDATE sqlite_master SET sql = replace(sql, 'size', 'sise')",
         "PRAGMA writable_schema=ON; DELETE FROM sqlite_master WHERE name = 'waiting'",
         "UPDATE counters SET value = 7 WHERE name = 'taken'",

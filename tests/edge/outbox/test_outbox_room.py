@@ -42,18 +42,45 @@ def test_a_full_outbox_stays_within_its_bytes_and_drops_the_oldest_counted(make_
     assert rig.path.stat().st_size + rig.log.stat().st_size <= MIB
 
 
+def test_a_month_without_a_link_stays_within_its_bytes_and_counts_all_that_was_given_up(make_rig):
+    """The real file, its log and its index, after every seal; an agent killed now and then."""
+    rig = make_rig(bytes_max=2 * MIB)
+    parts = [rig.path, rig.log]
+    sealed, kills = [], 0
+    for hour in range(30 * 24):
+        sealed.append(bulky(rig, lines=120, event=hour % 6 == 0))
+        rig.clock.turn(3600)
+        assert sum(part.stat().st_size for part in parts) <= rig.settings.bytes_max
+        assert rig.outbox.summary().bytes <= rig.settings.bytes_max
+        if hour % 240 == 239:
+            rig.kill()
+            kills += 1
+    waiting = set(rig.waiting())
+    given_up = [batch for batch in sealed if batch.key.sequence not in waiting]
+    left = [batch for batch in sealed if batch.key.sequence in waiting]
+    ledger = rig.ledger()
+    assert ledger.accepted == 120 * len(sealed)
+    assert ledger.dropped == {"full": 120 * len(given_up)}
+    assert len(given_up) > len(sealed) / 2
+    telemetry = [batch.key.sequence for batch in left if not batch.event]
+    oldest_kept = min(telemetry)
+    assert all(b.key.sequence < oldest_kept for b in given_up if not b.event)
+    assert [b for b in given_up if b.event] == []
+    assert ledger.gaps == kills
+
+
 def test_confirmed_batches_go_before_any_that_wait(make_rig):
     rig = make_rig(bytes_max=MIB)
     old, newer = bulky(rig), [bulky(rig) for _ in range(40)]
     rig.confirm(*newer)
-    fill(rig, 60)
+    fill(rig, 45)
     assert rig.ledger().dropped == {}
     assert old.key.sequence in rig.waiting()
 
 
 def test_what_was_confirmed_since_the_last_commit_goes_first_too(make_rig):
     rig = make_rig(bytes_max=MIB)
-    batches = fill(rig, 60)
+    batches = fill(rig, 45)
     for _ in range(60):
         rig.confirm(batches.pop(0))
         dropped = rig.ledger().dropped
@@ -216,7 +243,7 @@ def test_the_ballast_comes_back_with_the_room(make_rig):
     with pytest.raises(OutboxFailing):
         fill(rig, 20)
     disk.resize(2**30)
-    rig.clock.turn(601)
+    rig.clock.turn(11)
     rig.outbox.park(1, "makes a commit")
     assert rig.path.with_name("outbox.db.ballast").stat().st_size == MIB
     assert rig.outbox.summary().alarms == ()
@@ -232,11 +259,27 @@ def test_readings_are_taken_again_once_the_disk_has_room_though_nothing_was_conf
     with pytest.raises(OutboxFailing):
         fill(rig, 20)
     disk.resize(2**30)
-    rig.clock.turn(601)
+    rig.clock.turn(11)
     with pytest.raises(OutboxFull):
         bulky(rig, 1000)
     bulky(rig, 1000)
     assert rig.outbox.summary().alarms == ()
+
+
+def test_a_ballast_that_was_made_in_vain_is_not_made_again_at_once(make_rig):
+    """A disk that is full by a quota says that it has room, and each ballast is 4 MiB of wear."""
+    disk = SmallDisk()
+    rig = make_rig(connect=disk.connect, ballast_bytes=MIB)
+    ballast = rig.path.with_name("outbox.db.ballast")
+    fill(rig, 5)
+    disk.fill()
+    made = 0
+    for _ in range(60):
+        with pytest.raises(OutboxFailing):
+            bulky(rig, 1000)
+        made += ballast.exists()
+        rig.clock.turn(11)
+    assert made <= 3
 
 
 @contextmanager

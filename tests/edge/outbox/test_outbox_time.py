@@ -6,12 +6,16 @@ from collections import Counter
 
 import pytest
 
+from edge.lanes import BOOTS
 from tests.edge.outbox.rig import START_MS, counts
 from wire.batch import decode_batch, digest
 from wire.line import parse_line
 
 WRONG_MS = 1_780_000_000_000
 """What a Pi thinks after a power cut: the hour it last saved."""
+
+PLACED_MS = START_MS + BOOTS[0]
+"""The offset of a boot that began at START_MS: it ends in the first lane for boots."""
 
 
 def uptime_line(rig, event=False):
@@ -50,10 +54,10 @@ def test_once_the_time_is_known_a_batch_keeps_its_number_and_gets_its_times(rig)
     (sealed,) = rig.outbox.waiting(0, 9)
     assert sealed.key.sequence == 1
     assert sealed.key.digest == digest(sealed.payload) != old
-    assert sealed.first_ms == sealed.last_ms == START_MS + line.time_ms
+    assert sealed.first_ms == sealed.last_ms == PLACED_MS + line.time_ms
     assert sealed.event
     reading, site, zone = parse_line(decode_batch(sealed.payload)[0])
-    assert (reading.time_ms, site, zone) == (START_MS + line.time_ms, "pasar", "a")
+    assert (reading.time_ms, site, zone) == (PLACED_MS + line.time_ms, "pasar", "a")
     assert rig.confirm(sealed) == [1]
     rig.flush()
     assert rig.ledger().stored == 1
@@ -78,7 +82,7 @@ def test_resealed_batches_have_seal_times_of_their_own(rig):
 def test_lines_sealed_after_the_time_is_known_are_placed_at_once(rig):
     rig.outbox.set_boot_offset(START_MS, "")
     line = uptime_line(rig)
-    assert rig.seal_one([line]).first_ms == START_MS + line.time_ms
+    assert rig.seal_one([line]).first_ms == PLACED_MS + line.time_ms
 
 
 def test_a_journalled_line_of_an_earlier_boot_gets_that_boots_time(rig):
@@ -89,7 +93,7 @@ def test_a_journalled_line_of_an_earlier_boot_gets_that_boots_time(rig):
     rig.cut_power()
     rig.boot_id = "second"
     boot(rig)
-    assert rig.seal_one(0).first_ms == START_MS + line.time_ms
+    assert rig.seal_one(0).first_ms == PLACED_MS + line.time_ms
 
 
 def test_an_agent_restarted_in_the_same_boot_goes_on_with_its_uptime(rig):
@@ -102,7 +106,7 @@ def test_an_agent_restarted_in_the_same_boot_goes_on_with_its_uptime(rig):
     assert rig.waiting() == []
     rig.outbox.set_boot_offset(START_MS, "")
     (sealed,) = rig.outbox.waiting(0, 9)
-    assert sealed.first_ms == START_MS + before.time_ms
+    assert sealed.first_ms == PLACED_MS + before.time_ms
     assert "time_quality" not in decode_batch(sealed.payload)[0]
 
 
@@ -116,7 +120,7 @@ def test_a_boot_that_never_learnt_the_time_ends_just_before_the_next_one(rig):
     rig.outbox.set_boot_offset(START_MS, "")
     placed = rig.outbox.waiting(0, 9)
     began_ms = START_MS + 20_000
-    assert times(placed) == [began_ms - 1 - 601_000, began_ms - 1]
+    assert times(placed) == [began_ms - 4 - 601_000, began_ms - 4]  # before it, in the same lane
     for batch in placed:
         (line,) = decode_batch(batch.payload)
         reading, _, _ = parse_line(line)
@@ -161,7 +165,7 @@ def test_a_known_boot_is_not_moved_by_a_later_one(rig):
     rig.cut_power()
     boot(rig)
     rig.outbox.set_boot_offset(START_MS + 10**9, "")
-    assert times(rig.outbox.waiting(0, 9)) == [START_MS + line.time_ms]
+    assert times(rig.outbox.waiting(0, 9)) == [PLACED_MS + line.time_ms]
 
 
 def test_the_length_of_a_gap_is_mended_once_the_time_is_known(rig):
@@ -174,6 +178,20 @@ def test_the_length_of_a_gap_is_mended_once_the_time_is_known(rig):
     assert (rig.ledger().gaps, rig.ledger().gap_ms) == (1, 7_200_000)
     rig.outbox.set_boot_offset(left_ms + 7_200_000 - 19_000, "")
     assert rig.ledger().gap_ms == 7_200_000
+
+
+def test_an_unclean_end_in_1970_is_no_gap_of_half_a_century(rig):
+    # `make chaos`, seed 1: the last commit's time was told by a clock that began in 1970.
+    rig.outbox.set_boot_offset(START_MS, "")
+    rig.seal()
+    left_ms = rig.clock.ms
+    rig.cut_power()
+    boot(rig, now_ms=20_000)
+    rig.seal([uptime_line(rig)])
+    rig.cut_power()
+    boot(rig, now_ms=left_ms + 3_600_000)
+    assert rig.ledger().gaps == 2
+    assert 0 < rig.ledger().gap_ms <= 3_600_000
 
 
 def test_an_offset_before_1973_is_a_mistake_of_ours(rig):
