@@ -23,6 +23,7 @@ COMMANDS = {
     "ingest": "gampong.ingest_command",
     "watch": "gampong.watch_command",
     "page": "gampong.page_command",
+    "device": "gampong.device_command",
     "devices": "gampong.devices_command",
     "decode": "gampong.devices_command",
 }

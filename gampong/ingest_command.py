@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 UNUSABLE = 2
 KEPT = 1
+REGISTRY_S = 10.0
+"""Wall seconds for the broker to say which device belongs to which gateway."""
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -92,12 +94,14 @@ def run_setup(args: argparse.Namespace) -> int:
 
 def run_replay(args: argparse.Namespace) -> int:
     """Judge dead letters again; 1 when the store kept some for later."""
+    from ingest.broker import open_door
     from ingest.configuration import read_configuration
     from ingest.stores import StoreError
 
     try:
         configuration = read_configuration(args.file)
-        kept = asyncio.run(_replay(configuration, SystemClock(args.city_time)))
+        door = open_door(configuration.broker, str(args.file))
+        kept = asyncio.run(_replay(configuration, door, SystemClock(args.city_time)))
     except (ConfigurationError, StoreError, OSError) as error:
         return _fail(error)
     return KEPT if kept else 0
@@ -115,14 +119,22 @@ async def _ingest(configuration: IngestConfiguration, door: Door, clock: SystemC
         await Ingestor(configuration, door, store, clock).run(stop)
 
 
-async def _replay(configuration: IngestConfiguration, clock: SystemClock) -> str:
+async def _replay(configuration: IngestConfiguration, door: Door, clock: SystemClock) -> str:
     from ingest.dead_letters import DeadLetters
+    from ingest.ownership import ask_registry
     from ingest.replay import replay
     from ingest.stores.open import open_store
 
     letters = DeadLetters.of(configuration.dead_letters)
+    owner_of = None
+    if configuration.ingest.registry == "needed":
+        ownership = await ask_registry(door, clock, REGISTRY_S)
+        if ownership is None:
+            problem, remedy = "no registry at the broker", "Start gampong watch"
+            raise ConfigurationError("replay", "ingest.registry", problem, remedy)
+        owner_of = ownership.owner_of
     async with open_store(configuration.store, clock) as store:
-        done = await replay(letters, store, clock, configuration.ingest.limits)
+        done = await replay(letters, store, clock, configuration.ingest.limits, owner_of)
     print(f"stored {done.stored}")
     for reason, count in sorted(done.still_bad.items()):
         print(f"still {reason} {count}")

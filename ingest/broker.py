@@ -1,43 +1,38 @@
-"""The broker as this side sees it: the only file here that knows the MQTT library.
+"""The broker as this side sees it: where it is, and connections that subscribe, give messages,
+acknowledge by hand and publish. `broker_link` speaks MQTT.
 
-In: where the broker is. Out: connections that subscribe, give messages, acknowledge by hand and
-publish. mqttium 1.2.1 is young, so it is pinned and kept in here: MQTT 5, a clean start and a fresh
-client for every connection (its own reconnecting is off), bounded queues. Everything that ends a
-connection is one exception, `Lost`.
-
-Rooms: at most `RECEIVE_MAX` messages wait for their acknowledgement, the broker keeps the rest; a
-message larger than `MESSAGE_BYTES_MAX` never comes, which is far above what a batch may be, so that
-one that is too large is seen and counted. `PUBLISH_MAX` confirmations wait for the broker; then
-publishing waits.
+MQTT 5, a clean start and a fresh connection every time. Everything that ends one is one exception,
+`Lost`. Receive Maximum is announced as good as none: mosquitto 2.0.11 (Debian 12) keeps to one only
+until the first acknowledgement and then sends all it has; what waits unacknowledged is the
+subscriber's to bound. A message larger than `PACKET_BYTES_MAX` never comes, which is far above what
+a batch may be, so that one that is too large is seen and counted. Never publish over a connection
+whose reading may wait for you, since the broker's answers wait there too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from mqttium import MQTTError, MQTTProtocolVersion, PublishRejectedError
-from mqttium.api import AsyncClient, Message, Properties, PublishReceipt
-
+from ingest.broker_link import PACKET_BYTES_MAX, Link, Lost
 from ingest.guard import Envelope
+from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
+from wire.mqtt import Message
 
-RECEIVE_MAX = 200
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024
-WAITING_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
-PUBLISH_MAX = 1000
+__all__ = ["Connection", "Door", "Lost", "Received", "connected", "open_door"]
+
+RECEIVE_MAX = mqtt.MID_MAX  # as good as none
 ANSWER_S = 10.0
 """Wall seconds for the broker to answer a CONNECT, SUBSCRIBE or UNSUBSCRIBE."""
 
 SEAL_MS = "seal_ms"
 """The user property with a batch's seal time."""
-
-
-class Lost(Exception):
-    """The connection ended, or could not be made; the text says why."""
 
 
 class Received(NamedTuple):
@@ -91,37 +86,36 @@ def _tls(settings: Broker, source: str) -> ssl.SSLContext | None:
 class Connection:
     """One live connection. Every method raises `Lost` when it isn't any more."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
+    def __init__(self, link: Link) -> None:
+        self._link = link
 
     async def subscribe(self, topic_filter: str) -> None:
-        try:
-            await self._client.subscribe(topic_filter, qos=1)
-        except (MQTTError, OSError) as error:
-            raise Lost(f"subscribing to {topic_filter}: {error}") from error
+        answer = await self._ask("subscribing to", topic_filter, mqtt.subscribe)
+        if answer[-1] >= 0x80:
+            raise Lost(f"subscribing to {topic_filter}: refused with 0x{answer[-1]:02x}")
 
     async def unsubscribe(self, topic_filter: str) -> None:
+        await self._ask("unsubscribing from", topic_filter, mqtt.unsubscribe)
+
+    async def _ask(
+        self, doing: str, topic_filter: str, packet: Callable[[int, list[str]], bytes]
+    ) -> bytes:
         try:
-            await self._client.unsubscribe(topic_filter)
-        except (MQTTError, OSError) as error:
-            raise Lost(f"unsubscribing from {topic_filter}: {error}") from error
+            async with asyncio.timeout(ANSWER_S):
+                return await self._link.ask(lambda mid: packet(mid, [topic_filter]))
+        except TimeoutError as error:
+            raise Lost(f"{doing} {topic_filter}: no answer within {ANSWER_S:g} s") from error
 
     async def messages(self) -> AsyncIterator[Received]:
         """Messages as they come; ends by `Lost` only."""
-        try:
-            async for message in self._client.messages():
-                yield Received(_envelope(message), message)
-        except (MQTTError, OSError) as error:
-            raise Lost(str(error)) from error
-        raise Lost(self._client.stats().last_disconnect_error or "the connection ended")
+        while True:
+            message = await self._link.message()
+            yield Received(_envelope(message), message)
 
     async def acknowledge(self, received: Received) -> None:
         """Give the broker its PUBACK. The order of arrival is the caller's to keep."""
         assert isinstance(received.handle, Message)
-        try:
-            await self._client.ack(received.handle)
-        except (MQTTError, OSError) as error:
-            raise Lost(f"acknowledging: {error}") from error
+        self._link.acknowledge(received.handle)
 
     async def publish(
         self,
@@ -136,33 +130,19 @@ class Connection:
 
         `expiry_s` 0 is a message that never expires.
         """
-        properties = Properties({"message_expiry_interval": expiry_s} if expiry_s else {})
-        try:
-            receipt = await self._client.publish(
-                topic, payload, qos=1, retain=retain, properties=properties
-            )
-        except (MQTTError, OSError) as error:
-            raise Lost(f"publishing: {error}") from error
+        answered = partial(_tell_refusal, refused)
+        await self._link.publish(topic, payload, expiry_s, retain, answered)
 
-        def settled(receipt: PublishReceipt) -> None:
-            error = receipt.exception()
-            if isinstance(error, PublishRejectedError):
-                refused(f"0x{error.reason_code:02x}")
 
-        receipt.add_done_callback(settled)
+def _tell_refusal(refused: Callable[[str], None], code: int) -> None:
+    if code >= 0x80:
+        refused(f"0x{code:02x}")
 
 
 def _envelope(message: Message) -> Envelope:
-    properties = message.properties
-    if properties is None:
-        return Envelope(message.topic, message.payload)
-    user: tuple[tuple[str, str], ...] = properties.get("user_property") or ()
+    seal_ms = next((value for name, value in message.user if name == SEAL_MS), None)
     return Envelope(
-        message.topic,
-        message.payload,
-        properties.get("content_type"),
-        properties.get("correlation_data"),
-        next((value for name, value in user if name == SEAL_MS), None),
+        message.topic, message.payload, message.content_type, message.correlation_data, seal_ms
     )
 
 
@@ -174,29 +154,17 @@ async def connected(door: Door, client_id: str) -> AsyncIterator[Connection]:
         Lost: the broker can't be reached or refuses.
     """
     settings = door.settings
-    client = AsyncClient(
-        client_id,
-        protocol=MQTTProtocolVersion.MQTTv5,
-        clean_start=True,
-        keepalive=settings.keepalive_s,
-        username=settings.username or None,
-        password=door.password,
-        maximum_packet_size=MESSAGE_BYTES_MAX,
-        max_inbound_inflight=RECEIVE_MAX,
-        max_unacknowledged_messages=PUBLISH_MAX,
-        manual_ack=True,
-        max_iterator_messages=RECEIVE_MAX,
-        max_iterator_bytes=WAITING_BYTES_MAX,
-        reconnect=None,
-        connect_timeout=ANSWER_S,
-        subscribe_timeout=ANSWER_S,
-    )
+    where, name = f"{settings.host}:{settings.port}", settings.username or None
+    hello = mqtt.connect(client_id, settings.keepalive_s, name, door.password, PACKET_BYTES_MAX)
+    link = Link(settings.keepalive_s)
     try:
         try:
-            await client.connect(settings.host, settings.port, ssl=door.tls)
-        except (MQTTError, OSError) as error:
-            raise Lost(f"{settings.host}:{settings.port}: {error}") from error
-        yield Connection(client)
+            async with asyncio.timeout(ANSWER_S):
+                await link.open(settings.host, settings.port, door.tls, hello)
+        except TimeoutError as error:
+            raise Lost(f"{where}: no answer within {ANSWER_S:g} s") from error
+        except (Lost, OSError) as error:
+            raise Lost(f"{where}: {error}") from error
+        yield Connection(link)
     finally:
-        with suppress(MQTTError, OSError):
-            await client.disconnect()
+        await link.close()

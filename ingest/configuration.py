@@ -21,7 +21,8 @@ class IngestSettings(Configuration, frozen=True):
     """How batches are taken and joined. Times in `_s` that end in `future`, `late` and the
     retention are city time; the others are wall time.
 
-    Ingestors of one `group` share the work: each batch goes to one of them. A write holds up to
+    Ingestors of one `group` share the work: each batch goes to one of them. `name` is this one's in
+    `ingestor_health`, the machine's name when it is empty. A write holds up to
     `batch_lines_max` lines, gathered for up to `join_s` while another write is under way.
     `registry` `needed`: nothing is taken before the watch has said which device belongs to which
     gateway, and another gateway's device is dead-lettered as `claim`. `none`: gateways are trusted
@@ -29,6 +30,7 @@ class IngestSettings(Configuration, frozen=True):
     """
 
     group: str = "ingest"
+    name: str = ""
     registry: Literal["needed", "none"] = "needed"
     batch_lines_max: int = 5000
     join_s: float = 0.1
@@ -80,11 +82,11 @@ def load_configuration(text: str, source: str, before_setup: bool = False) -> In
     configuration = decode_toml(text, IngestConfiguration, source)
     check_settings(_without_token(configuration.store, before_setup), source)
     _check_bounds(configuration, source)
-    if NAME.fullmatch(configuration.ingest.group) is None:
-        remedy = "Use lower-case letters, digits, - and _, at most 64"
-        raise ConfigurationError(
-            source, "ingest.group", f"{configuration.ingest.group!r} isn't a name", remedy
-        )
+    ingest = configuration.ingest
+    for key, name in (("ingest.group", ingest.group), ("ingest.name", ingest.name or "unnamed")):
+        if NAME.fullmatch(name) is None:
+            remedy = "Use lower-case letters, digits, - and _, at most 64"
+            raise ConfigurationError(source, key, f"{name!r} isn't a name", remedy)
     _check_retention(configuration, source)
     _check_files(configuration, source)
     return configuration

@@ -1,4 +1,4 @@
-"""What the ingestor did since it started, by reason: for its log line, its tests and the operator.
+"""What the ingestor did since it started, by reason: its log line and its points each minute.
 
 Words: *noise* names no batch, *refused* is a batch that can't be read, *rejected* are lines in the
 dead-letter file, *kept* are answers of a database that took nothing, *held* are batches that were
@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+
+from devices.reading import Value
+from ingest.stores.kinds import REJECTED_FOR
 
 
 @dataclass
@@ -40,3 +43,20 @@ class Counters:
             else:
                 words.append(f"{name}={value}")
         return " ".join(words)
+
+    def fields(self) -> dict[str, Value]:
+        """The counts as fields of `ingestor_health`; a reason that never came is left out."""
+        refused = self.rejected + self.refused
+        by_reason: dict[str, Value] = {
+            f"rejected_{reason}": refused[reason] for reason in REJECTED_FOR if refused[reason]
+        }
+        noise = self.noise.total() - self.noise["probe"]
+        return by_reason | {
+            "received": self.received,
+            "stored": self.stored,
+            "rejected": refused.total(),
+            "kept": self.kept.total(),
+            "held": self.held.total(),
+            "noise": noise,
+            "notes_dropped": self.notes_dropped,
+        }

@@ -32,7 +32,6 @@ import msgspec
 from ingest.configuration import DeadLetterSettings
 
 BATCHES_REMEMBERED = 20_000
-LINE_CHARACTERS_MAX = 8192
 _MODE = 0o640
 FULL, DISK = "dead_letters_full", "dead_letters_disk"
 
@@ -101,6 +100,17 @@ class DeadLetters:
             self._seen, self.problem = (0, 0), str(error)
             return [DISK] * len(batches)
         return answers
+
+    def size_bytes(self) -> int:
+        """The file's size now; 0 when it isn't there or can't be looked at."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def share(self) -> float:
+        """How much of what the file may take is taken, 0 to 1."""
+        return min(1.0, self.size_bytes() / self._bytes_max)
 
     def waiting(self) -> list[Letter]:
         """Letters that no replay has stored yet, oldest first.

@@ -1,8 +1,8 @@
 """What became of each batch, and telling its gateway: the verb is confirm.
 
-    written, all lines good ─────────────────────────────▶ Confirm, acknowledge, note
-    written, some bad ─▶ dead letters (one sync for many) ─▶ Confirm, acknowledge, note
-    refused whole      ─▶ dead letters ─▶ Confirm, acknowledge
+    written, all lines good ─────────────────────────────▶ note, Confirm, acknowledge
+    written, some bad ─▶ dead letters (one sync for many) ─▶ note, Confirm, acknowledge
+    refused whole      ─▶ dead letters ──────────────────▶ note, Confirm, acknowledge
     kept, deferred, dead letters full ─▶ hold, acknowledge
 
 A gateway hears `stored` after the database said yes and `rejected` after the dead letter is on
@@ -28,7 +28,7 @@ from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters, Letter
 from ingest.guard import Checked, Deferred, Refused, Rejected
 from ingest.joiner import Taken
-from ingest.notes import Notes
+from ingest.notes import Notes, Settled
 from wire.batch import COMPRESSED_BYTES_MAX, BatchKey
 from wire.clock import Clock
 from wire.messages import Confirm, Fate, encode_message
@@ -52,8 +52,8 @@ class _Bad(msgspec.Struct, eq=False):
     settled: asyncio.Event
     letters: list[Letter]
     rejected: dict[str, int]
+    batch: Checked | Refused
     stored: int = 0
-    checked: Checked | None = None
 
 
 class Fates:
@@ -81,18 +81,17 @@ class Fates:
             self._counters.stored += len(checked.lines) - len(rejected)
             if checked.key is None:
                 self._counters.rejected.update(_reasons(_all_rejected(checked, rejected)))
-                self._notes.add(checked, 0)
-                batch.settled.set()
+                clean.append(batch)
             elif rejected or checked.rejected:
                 self._bad.put_nowait(self._bad_lines(batch, checked.key, rejected))
             else:
                 fate = Fate(checked.key.sequence, checked.key.digest, len(checked.lines))
                 told.append((checked.gateway, checked.key.epoch, fate))
                 clean.append(batch)
+        await self._notes.note([Settled(batch.checked) for batch in clean])
         await self._tell(told)
         for batch in clean:
             batch.settled.set()
-            self._notes.add(batch.checked, 0)
 
     async def kept(self, batches: Sequence[Taken], reason: str, retry_after_s: float) -> None:
         """See `joiner.Outcomes`."""
@@ -121,7 +120,7 @@ class Fates:
         payload = refused.payload[:COMPRESSED_BYTES_MAX]
         letters = [msgspec.structs.replace(letter, payload=payload)]
         self._bad.put_nowait(
-            _Bad(refused.gateway, refused.key, settled, letters, {refused.reason: 0})
+            _Bad(refused.gateway, refused.key, settled, letters, {refused.reason: 0}, refused)
         )
 
     def _bad_lines(self, batch: Taken, key: BatchKey, rejected: dict[int, str]) -> _Bad:
@@ -133,8 +132,8 @@ class Fates:
             batch.settled,
             [self._letter(checked.gateway, key, each) for each in everything],
             dict(_reasons(everything)),
-            len(checked.lines) - len(rejected),
             checked,
+            len(checked.lines) - len(rejected),
         )
 
     def _letter(self, gateway: str, key: BatchKey, rejected: Rejected) -> Letter:
@@ -152,7 +151,7 @@ class Fates:
 
     async def _bury(self, batches: Sequence[_Bad]) -> None:
         answers = await asyncio.to_thread(self._letters.append, [each.letters for each in batches])
-        told = []
+        told, buried = [], []
         for batch, problem in zip(batches, answers, strict=True):
             key = batch.key
             if problem:
@@ -164,8 +163,9 @@ class Fates:
             self._counters.rejected.update(batch.rejected)
             fate = Fate(key.sequence, key.digest, batch.stored, batch.rejected)
             told.append((batch.gateway, key.epoch, fate))
-            if batch.checked:
-                self._notes.add(batch.checked, len(batch.letters))
+            whole = isinstance(batch.batch, Refused)
+            buried.append(Settled(batch.batch, 0 if whole else len(batch.letters)))
+        await self._notes.note(buried)
         await self._tell(told)
         for batch in batches:
             batch.settled.set()

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from ingest.grammar import SURE, BadLine, judge
+from ingest.grammar import SURE, BadLine, judge, sure_batch
 from wire.batch import (
     COMPRESSED_BYTES_MAX,
     CONTENT_TYPE,
@@ -26,8 +27,9 @@ from wire.batch import (
     BadBatch,
     BatchKey,
     UnknownDictionary,
-    decode_batch,
     digest,
+    expand,
+    lines_of,
 )
 from wire.line import TIME_PATTERN
 from wire.topics import Leaf, gateway_of
@@ -104,6 +106,7 @@ class Refused(msgspec.Struct, frozen=True):
     key: BatchKey
     reason: str
     payload: bytes
+    seal_ms: int | None = None
 
 
 class Deferred(msgspec.Struct, frozen=True):
@@ -131,7 +134,7 @@ def check(
 ) -> Judgement:
     """Judge one message. Never raises, whatever it holds."""
     topic, payload = envelope.topic, envelope.payload
-    gateway = gateway_of(topic, Leaf.BATCH) or gateway_of(topic, Leaf.BACKFILL)
+    gateway = _speaker(topic)
     if gateway is None:
         return Noise("topic")
     if not payload:
@@ -142,14 +145,23 @@ def check(
         return Noise(bad.reason)
     if envelope.content_type != CONTENT_TYPE:
         return Deferred(gateway, key, "content_type") if key else Noise("content_type")
+    seal_ms = _seal_ms(envelope.seal_ms, now_ms + limits.future_ms)
     try:
-        lines = open_payload(payload, key)
+        raw = _expand(payload, key)
+        sorted_out = sort_out_at_once(raw, gateway, now_ms, limits, owner_of) or sort_out(
+            _few_lines_of(raw), gateway, now_ms, limits, owner_of
+        )
     except BadBatch as bad:
-        return Refused(gateway, key, bad.reason, payload) if key else Noise(bad.reason)
+        return Refused(gateway, key, bad.reason, payload, seal_ms) if key else Noise(bad.reason)
     except UnknownDictionary:
         return Deferred(gateway, key, "dictionary") if key else Noise("dictionary")
-    seal_ms = _seal_ms(envelope.seal_ms, now_ms + limits.future_ms)
-    return Checked(gateway, key, *sort_out(lines, gateway, now_ms, limits, owner_of), seal_ms)
+    return Checked(gateway, key, *sorted_out, seal_ms)
+
+
+@lru_cache(maxsize=32_768)
+def _speaker(topic: str) -> str | None:
+    """The gateway whose batches come on this topic."""
+    return gateway_of(topic, Leaf.BATCH) or gateway_of(topic, Leaf.BACKFILL)
 
 
 def open_payload(payload: bytes, key: BatchKey | None) -> list[str]:
@@ -159,14 +171,56 @@ def open_payload(payload: bytes, key: BatchKey | None) -> list[str]:
         BadBatch: as `decode_batch`, and `digest` when these aren't the bytes that the key names.
         UnknownDictionary: as `decode_batch`.
     """
+    return _few_lines_of(_expand(payload, key))
+
+
+def _expand(payload: bytes, key: BatchKey | None) -> bytes:
     if len(payload) > COMPRESSED_BYTES_MAX:  # before the digest, which would read all of it
         raise BadBatch("too_large")
     if key is not None and key.digest != digest(payload):
         raise BadBatch("digest")
-    lines = decode_batch(payload)
+    return expand(payload)
+
+
+def _few_lines_of(raw: bytes) -> list[str]:
+    lines = lines_of(raw)
     if len(lines) > LINES_MAX:
         raise BadBatch("text")
     return lines
+
+
+def sort_out_at_once(
+    raw: bytes,
+    gateway: str,
+    now_ms: int,
+    limits: Limits,
+    owner_of: OwnerOf | None = None,
+) -> SortedOut | None:
+    """What `sort_out` says of an expanded payload without anything bad in it, sooner; None of
+    others."""
+    if not sure_batch(raw):
+        return None
+    text = raw.decode("ascii")
+    times = _TIMES.findall(text)  # of 13 digits: they sort as text like numbers
+    first_ms, last_ms = int(min(times)), int(max(times))
+    if first_ms < now_ms - limits.retention_ms or last_ms > now_ms + limits.future_ms:
+        return None
+    if owner_of is not None:
+        devices = _DEVICES.findall(text)
+        for device, time in zip(devices, times, strict=True):
+            if owner_of(device, int(time)) not in (None, gateway):
+                return None
+    late_before_ms = now_ms - limits.late_ms
+    hours: tuple[int, ...] = ()
+    if first_ms < late_before_ms:
+        late = {int(time) for time in times if int(time) < late_before_ms}
+        hours = tuple(sorted({time_ms - time_ms % HOUR_MS for time_ms in late}))
+    good = text.replace(",site=", f",gateway={gateway},site=")[:-1].split("\n")
+    return SortedOut(good, [], hours)
+
+
+_TIMES = re.compile(r" ([0-9]+)\n")
+_DEVICES = re.compile(r",device=([^,]+),")
 
 
 def sort_out(

@@ -14,17 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
+import re
 
+from devices.reading import Value
 from ingest.broker import Door
 from ingest.configuration import IngestConfiguration
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
 from ingest.fates import Fates
 from ingest.guard import Checked, Deferred, Envelope, Noise, OwnerOf, Refused, check
+from ingest.health import point
 from ingest.joiner import Joiner, Taken
 from ingest.notes import Notes
 from ingest.ownership import Ownership
-from ingest.stores import Store
+from ingest.stores import Bucket, Kept, Store
+from ingest.stores.kinds import INGESTOR_HEALTH
 from ingest.subscriber import Gate, Subscriber
 from wire.clock import Clock
 from wire.topics import Leaf
@@ -34,7 +39,7 @@ log = logging.getLogger(__name__)
 AWAY_S = 5.0
 PROBE_S_MIN, PROBE_S_MAX = 0.5, 5.0
 FINISH_S = 5.0
-LOG_EVERY_S = 60.0
+REPORT_EVERY_S = 60.0
 _LOOK_EVERY_S = 0.25
 
 
@@ -51,16 +56,18 @@ class Ingestor:
         self._store, self._clock = store, clock
         settings = configuration.ingest
         self._limits = settings.limits
+        self._name = settings.name or machine_name()
+        self._began_s = clock.monotonic()
         self.counters = Counters()
         self._ownership = Ownership(door, clock, self.counters)
         self._owner_of: OwnerOf | None = None
         if settings.registry == "needed":
             self._owner_of = self.owner_of
         self._gate = Gate()
-        self._notes = Notes(store, clock, self.counters)
-        self._fates = Fates(
-            DeadLetters.of(configuration.dead_letters), self._notes, clock, self.counters
-        )
+        self._away = False
+        self._notes = Notes(store, clock, self.counters, self._limits.late_ms)
+        self._letters = DeadLetters.of(configuration.dead_letters)
+        self._fates = Fates(self._letters, self._notes, clock, self.counters)
         self._joiner = Joiner(
             store, self._fates, clock, self.counters, settings.batch_lines_max, settings.join_s
         )
@@ -103,7 +110,7 @@ class Ingestor:
                 group.create_task(self._joiner.run()),
                 group.create_task(self._fates.run()),
                 group.create_task(self._notes.run()),
-                group.create_task(self._log_counters()),
+                group.create_task(self._report()),
                 *(group.create_task(subscriber.run()) for subscriber in self._subscribers),
             ]
             watching = [group.create_task(self._mind_the_store())]
@@ -134,7 +141,9 @@ class Ingestor:
             case Checked():
                 self.counters.snapshots += judged.key is None
                 batch = Taken(judged, self._clock.monotonic(), live, settled)
-                if judged.lines:
+                if judged.lines and self._away:  # UNSUBACK stands behind what still comes
+                    await self._fates.kept([batch], "away", 0.0)
+                elif judged.lines:
                     await self._joiner.room()
                     self._joiner.add(batch)
                 else:
@@ -158,9 +167,11 @@ class Ingestor:
                 continue
             self.counters.store_away += 1
             log.error("event=store_away seconds=%.0f action=unsubscribe", AWAY_S)
+            self._away = True
             self._gate.shut()
             await self._until_well()
             self._joiner.forget_failing()
+            self._away = False
             self._gate.open()
             log.info("event=store_back action=subscribe")
 
@@ -180,7 +191,30 @@ class Ingestor:
         except TimeoutError:
             log.warning("event=unfinished batches=%d remedy=sent_again", self._in_hand)
 
-    async def _log_counters(self) -> None:
+    async def _report(self) -> None:
         while True:
-            await self._clock.pause(LOG_EVERY_S)
+            await self._clock.pause(REPORT_EVERY_S)
             log.info("event=counters in_hand=%d %s", self._in_hand, self.counters.text())
+            await self.report()
+
+    async def report(self) -> None:
+        """Write one `ingestor_health` point. A store that is away loses it, and nothing else: the
+        next one counts from the start too."""
+        fields: dict[str, Value] = self.counters.fields() | {
+            "uptime_s": round(self._clock.monotonic() - self._began_s, 3),
+            "in_hand": self._in_hand,
+            "notes_waiting": self._notes.waiting,
+            "dead_letters_bytes": self._letters.size_bytes(),
+            "dead_letters_share": self._letters.share(),
+        }
+        place = (self._name, self._name, "cloud", "main")
+        line = point(INGESTOR_HEALTH, place, fields, self._clock.now_ms())
+        answer = await self._store.write(Bucket.HEALTH, [line])
+        if isinstance(answer, Kept):
+            log.warning("event=health_not_written why=%s", answer.reason)
+
+
+def machine_name() -> str:
+    """The machine's name within the alphabet of names."""
+    name = re.sub(r"[^a-z0-9_-]", "-", platform.node().lower()).strip("-_")
+    return name[:64] or "ingestor"

@@ -35,6 +35,7 @@ WAITING_LINES_MAX = 100_000
 FAILURES_BEFORE_BISECTING = 3
 RETRY_S_MIN, RETRY_S_MAX = 0.2, 2.0
 _FAILURES_REMEMBERED = 1000
+PROBE_LINE = "ingestor_probe,device=ingestor,gateway=ingestor,site=cloud,zone=main alive=1i"
 
 
 class Taken(msgspec.Struct, eq=False):
@@ -80,7 +81,6 @@ class Joiner:
         self._writes = 0
         self._failing_since: float | None = None
         self._last_success = 0.0
-        self._proof: Sequence[str] = ()  # the last line that the store took
         self._failures: OrderedDict[BatchKey | None, int] = OrderedDict()
         self._woken = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -184,12 +184,10 @@ class Joiner:
         while True:
             answer = await self._store_all(lines)
             if isinstance(answer, Kept) and answer.bisect and self._suspect(group):
-                answer = await bisect(self._store_all, lines, answer, self._proof)
+                answer = await bisect(self._store_all, lines, answer, [_proof_of(lines[0])])
             now = self._clock.monotonic()
             if isinstance(answer, Written):
                 self._failing_since, self._last_success = None, now
-                taken = (n for n in reversed(range(len(lines))) if n not in answer.rejected)
-                self._proof = next((lines[n : n + 1] for n in taken), self._proof)
                 for batch in group:
                     self._failures.pop(batch.checked.key, None)
                 await self._outcomes.written(_shared_out(group, answer.rejected))
@@ -221,6 +219,12 @@ class Joiner:
                 self._failures.popitem(last=False)
         most = max((self._failures.get(batch.checked.key, 0) for batch in group), default=0)
         return most >= FAILURES_BEFORE_BISECTING
+
+
+def _proof_of(line: str) -> str:
+    """A line of the ingestor's own, at that line's time: a database that takes this one and not
+    that one is well, and its files for that day are too."""
+    return f"{PROBE_LINE} {line.rpartition(' ')[2]}"
 
 
 def _shared_out(

@@ -27,6 +27,21 @@ RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 3.0
 SAY_EVERY_S = 30.0
 
 
+async def ask_registry(door: Door, clock: Clock, within_s: float) -> Ownership | None:
+    """The registry as the broker has it now; None when there is none within so many seconds."""
+    ownership = Ownership(door, clock, Counters())
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(ownership.run())
+        try:
+            async with asyncio.timeout(within_s):
+                await ownership.known.wait()
+        except TimeoutError:
+            return None
+        finally:
+            listening.cancel()
+    return ownership
+
+
 class Ownership:
     """The registry as this ingestor has it. `known` is set by the first one heard."""
 

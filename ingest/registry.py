@@ -82,7 +82,7 @@ class Registry:
         for claim in self.file.claims:
             if (claim.device, claim.gateway) == (device, gateway):
                 self.file.owners[device].append(Owner(gateway, claim.since_ms))
-                self.file.claims = [c for c in self.file.claims if c.device != device]
+                self.file.claims.remove(claim)
                 self.changed = True
                 return True
         return False

@@ -1,15 +1,17 @@
 """Hours from readings: mean, min, max and count of every number, per device.
 
-In: points of a device around an hour. Out: one line for the bucket `city_hourly`. The mean is
-weighted by time: a value holds until the next one, because devices report by exception and a bay
-that changed ten times in a minute was not ten times as full. What was known before the hour counts
-into it for at most `CARRY_S`. Doing an hour again gives the same point, so late data only needs the
+In: points of a device around an hour. Out: one line a device for the bucket `city_hourly`, and one
+a site of its devices' hours, in which each device counts once. The mean is weighted by time: a
+value holds until the next one, because devices report by exception and a bay that changed ten times
+in a minute was not ten times as full. What was known before the hour counts into it for at most
+`CARRY_S`. Doing an hour again gives the same point, so late data only needs the
 hour done again.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from devices.kinds import KINDS, FieldType, Kind
@@ -59,7 +61,8 @@ def summarise(
 
 
 def hour_lines(kind: Kind, rows: Iterable[Row], start_ms: int) -> list[str]:
-    """One line a device of that kind, from its points since `CARRY_S` before the hour."""
+    """One line a device of that kind, from its points since `CARRY_S` before the hour, and one a
+    site."""
     numbers = [f.name for f in kind.fields.values() if f.type is not FieldType.TEXT]
     series: dict[tuple[str, str, str, str], dict[str, list[tuple[int, float]]]] = {}
     for row in sorted(rows, key=lambda row: row.time_ms):
@@ -69,17 +72,45 @@ def hour_lines(kind: Kind, rows: Iterable[Row], start_ms: int) -> list[str]:
             value = row.fields.get(name)
             if value is not None and not isinstance(value, str):
                 fields.setdefault(name, []).append((row.time_ms, float(value)))
-    lines = []
-    hourly = ROLLED_UP_KINDS[kind.name]
+    lines, sites = [], defaultdict[str, list[_Hour]](list)
     for place, fields in sorted(series.items()):
-        out: dict[str, Value] = {}
-        for name, points in fields.items():
-            summary = summarise(points, start_ms, start_ms + HOUR_MS)
-            for suffix, value in (summary or {}).items():
-                out[f"{name}_{suffix}"] = value
-        if out:
-            lines.append(point(hourly, place, out, start_ms))
+        found = {
+            name: summary
+            for name, points in fields.items()
+            if (summary := summarise(points, start_ms, start_ms + HOUR_MS))
+        }
+        if found:
+            sites[place[2]].append(found)
+            lines.append(point(ROLLED_UP_KINDS[kind.name], place, _flat(found), start_ms))
+    for site, hours in sorted(sites.items()):
+        whole: dict[str, Value] = {"devices": len(hours), **_flat(_joined(hours))}
+        place = (site, site, site, "main")
+        lines.append(point(ROLLED_UP_KINDS[f"{kind.name}_site"], place, whole, start_ms))
     return lines
+
+
+_Hour = dict[str, dict[str, float | int]]
+"""Field → mean, min, max, count."""
+
+
+def _joined(hours: Sequence[_Hour]) -> _Hour:
+    """A site's hour from its devices' hours."""
+    joined: _Hour = {}
+    for name in sorted({name for hour in hours for name in hour}):
+        own = [hour[name] for hour in hours if name in hour]
+        low, high = min(each["min"] for each in own), max(each["max"] for each in own)
+        mean = math.fsum(each["mean"] for each in own) / len(own)
+        count = sum(each["count"] for each in own)
+        joined[name] = {"mean": min(max(mean, low), high), "min": low, "max": high, "count": count}
+    return joined
+
+
+def _flat(hour: _Hour) -> dict[str, Value]:
+    return {
+        f"{name}_{suffix}": value
+        for name, summary in hour.items()
+        for suffix, value in summary.items()
+    }
 
 
 async def roll_up(store: Store, start_ms: int) -> Kept | None:

@@ -6,8 +6,13 @@ told, or `ACKNOWLEDGE_S` after it came, in order of arrival. While the gate is s
 away, or the process ends) nothing is subscribed, so that gateways learn from their PUBACKs at once
 that nobody listens.
 
-A connection that ends is made anew after 0.2 s, doubling up to 3 s, with jitter. What was in hand
-goes on to the store and is confirmed over whichever connection lives.
+Room: `UNACKNOWLEDGED_MAX` messages or `UNACKNOWLEDGED_BYTES_MAX` wait for their acknowledgement;
+then the connection isn't read on, and the broker waits. For that reason each subscriber has a
+second connection that only confirms: the broker's answers to confirmations would wait behind the
+batches that wait for them.
+
+A connection that ends, and its companion with it, is made anew after 0.2 s, doubling up to 3 s,
+with jitter. What was in hand goes on to the store and is confirmed over whichever connection lives.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from wire.topics import Leaf, shared
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGE_S = 5.0
+UNACKNOWLEDGED_MAX, UNACKNOWLEDGED_BYTES_MAX = 5_000, 32 * 1024 * 1024
 RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 3.0
 
 Handle = Callable[[Envelope, asyncio.Event], Awaitable[None]]
@@ -65,8 +71,32 @@ class _Unacknowledged(NamedTuple):
     due_s: float
 
 
+class _Room:
+    """Counts what waits for its acknowledgement; `enter` waits while that is too much."""
+
+    def __init__(self) -> None:
+        self._messages = self._bytes = 0
+        self._left = asyncio.Event()
+
+    async def enter(self, size: int) -> None:
+        while self._messages and not self._fits(size):
+            self._left.clear()
+            await self._left.wait()
+        self._messages += 1
+        self._bytes += size
+
+    def leave(self, size: int) -> None:
+        self._messages -= 1
+        self._bytes -= size
+        self._left.set()
+
+    def _fits(self, size: int) -> bool:
+        fits = self._bytes + size <= UNACKNOWLEDGED_BYTES_MAX
+        return fits and self._messages < UNACKNOWLEDGED_MAX
+
+
 class Subscriber:
-    """One of the ingestor's two connections. `connections` lists those that live."""
+    """Takes what comes on one leaf. `connections` lists those that confirmations may go over."""
 
     def __init__(
         self,
@@ -110,19 +140,26 @@ class Subscriber:
             pause_s = min(2 * pause_s, RECONNECT_S_MAX)
 
     async def _receive(self) -> None:
-        """One connection, from its CONNECT to its end."""
+        """One connection and its companion, from CONNECT to the end of either."""
         async with AsyncExitStack() as stack:
-            client_id = f"gampong-ingest-{self._leaf}-{uuid4().hex[:12]}"
-            connection = await stack.enter_async_context(connected(self._door, client_id))
+            name = f"{self._leaf}-{uuid4().hex[:12]}"
+            confirming = await stack.enter_async_context(
+                connected(self._door, f"gampong-confirm-{name}")
+            )
+            connection = await stack.enter_async_context(
+                connected(self._door, f"gampong-ingest-{name}")
+            )
             self._counters.connected += 1
-            self._connections.append(connection)
-            stack.callback(self._connections.remove, connection)
+            self._connections.append(confirming)
+            stack.callback(self._connections.remove, confirming)
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            # No longer than what the broker may send unacknowledged, broker.RECEIVE_MAX.
-            unacknowledged: asyncio.Queue[_Unacknowledged] = asyncio.Queue()
-            group.create_task(self._acknowledge(connection, unacknowledged))
+            room = _Room()
+            unacknowledged: asyncio.Queue[_Unacknowledged] = asyncio.Queue()  # bounded by `room`
+            group.create_task(_until_lost(confirming))
+            group.create_task(self._acknowledge(connection, unacknowledged, room))
             group.create_task(self._follow_gate(connection))
             async for received in connection.messages():
+                await room.enter(len(received.envelope.payload))
                 settled = asyncio.Event()
                 self._in_hand.add(settled)
                 due_s = self._clock.monotonic() + ACKNOWLEDGE_S
@@ -130,7 +167,10 @@ class Subscriber:
                 await self._handle(received.envelope, settled)
 
     async def _acknowledge(
-        self, connection: Connection, unacknowledged: asyncio.Queue[_Unacknowledged]
+        self,
+        connection: Connection,
+        unacknowledged: asyncio.Queue[_Unacknowledged],
+        room: _Room,
     ) -> None:
         while True:
             message = await unacknowledged.get()
@@ -143,6 +183,7 @@ class Subscriber:
             if message.settled.is_set():
                 self._in_hand.discard(message.settled)
             await connection.acknowledge(message.received)
+            room.leave(len(message.received.envelope.payload))
 
     async def _follow_gate(self, connection: Connection) -> None:
         while True:
@@ -154,3 +195,9 @@ class Subscriber:
             await connection.unsubscribe(self._filter)
             self.subscribed = False
             log.info("event=unsubscribed leaf=%s", self._leaf)
+
+
+async def _until_lost(connection: Connection) -> None:
+    """Nothing comes here; its end is the end of both."""
+    async for _ in connection.messages():
+        pass

@@ -2,8 +2,8 @@
 
 In: every gateway's status and inventory, over MQTT; the store's newest points. Out: the registry
 (a file, and a retained message for the ingestors), `device_registry` when an inventory changes and
-each hour, `device_health` and `gateway_health` each whole minute of city time, hourly roll-ups, and
-the cloud's time for gateways without a clock.
+each hour, `device_health` and `gateway_health` each whole minute of city time, hourly roll-ups,
+`gateway_completeness` of each day, and the cloud's time for gateways without a clock.
 
 Promised: silence becomes a value within a minute; an hour that late data touched is rolled up
 again; a database that is away loses health points of that time and nothing else, and each round
@@ -17,13 +17,16 @@ import logging
 import os
 import random
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from devices.kinds import KINDS
+from ingest.accounts import Accounts
 from ingest.broker import Connection, Door, Lost, Received, connected
 from ingest.health import Heard, device_points, gateway_point, registry_points
+from ingest.moves import waiting_moves
 from ingest.registry import Registry, RegistryFile
 from ingest.rollup import HOUR_MS, hour_of, roll_up
 from ingest.stores import Bucket, Kept, Query, StoreError
@@ -53,6 +56,7 @@ class Watch:
     def __init__(self, store: LiveStore, clock: Clock, registry_path: Path) -> None:
         self.store, self.clock, self.path = store, clock, registry_path
         self.registry = Registry(load_registry(registry_path))
+        self.accounts = Accounts(store, clock)
         self.heard: dict[str, Heard] = {}
         self.newest_ms: dict[str, int] = {}
         self.counts: Counter[str] = Counter()
@@ -62,6 +66,8 @@ class Watch:
         self._rolled_ms = 0  # the newest hour that was rolled up because it was over
         self._touched_from_ms = 0
         self._connection: Connection | None = None
+        self.listening = False
+        self._keeping = asyncio.Lock()  # one writer of the registry's file
         self._places_due: set[str] = set(self.registry.inventories)
 
     async def run(self, door: Door, client_id: str) -> None:
@@ -87,6 +93,7 @@ class Watch:
         if status.gateway != gateway:
             raise BadMessage("names another gateway than its topic")
         self.heard[gateway] = Heard(status, self.clock.monotonic())
+        self.accounts.hear(status)
 
     async def _take_inventory(self, gateway: str, inventory: Inventory) -> None:
         if inventory.gateway != gateway:
@@ -95,10 +102,29 @@ class Watch:
         if refusal:
             raise BadMessage(refusal)
         if self.registry.changed:
-            self.registry.changed = False
             self._places_due.add(gateway)
+            await self._keep_registry()
+
+    async def accept_moves(self) -> None:
+        """Take up what operators have left (`ingest/moves.py`): on disk and told, then gone."""
+        for path, move in await asyncio.to_thread(waiting_moves, self.path):
+            if move is None:
+                log.error("event=bad_move file=%s", path.name)
+            elif self.registry.accept(move.device, move.gateway):
+                log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
+                self.counts["moved"] += 1
+                await self._keep_registry()
+            else:
+                log.warning("event=no_such_claim device=%s gateway=%s", move.device, move.gateway)
+            path.unlink(missing_ok=True)
+
+    async def _keep_registry(self) -> None:
+        """On disk first, then to the ingestors."""
+        async with self._keeping:
+            self.registry.changed = False
             await asyncio.to_thread(save_registry, self.path, self.registry.file)
-            await self._publish_registry()
+            with suppress(Lost):  # told again on the next connection
+                await self._publish_registry()
 
     async def _publish_registry(self) -> None:
         if self._connection is not None:
@@ -117,6 +143,7 @@ class Watch:
                     await connection.subscribe(every(Leaf.INVENTORY))
                     await connection.subscribe(every(Leaf.STATUS))
                     await self._publish_registry()
+                    self.listening = True
                     pause = RECONNECT_S[0]
                     async for received in connection.messages():
                         await self.take(received)
@@ -124,7 +151,7 @@ class Watch:
             except Lost as error:
                 log.warning("event=broker_lost why=%r", str(error)[:200])
             finally:
-                self._connection = None
+                self._connection, self.listening = None, False
             await self.clock.pause(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, RECONNECT_S[1])
 
@@ -141,6 +168,7 @@ class Watch:
     async def _rounds(self) -> None:
         last_minute = 0
         while True:
+            await self.accept_moves()
             now_ms = self.clock.now_ms()
             if self._places_due or now_ms // MINUTE_MS > last_minute:
                 minute_ms = now_ms - now_ms % MINUTE_MS
@@ -173,6 +201,7 @@ class Watch:
             await self._see_newest()
             await self._write(Bucket.HEALTH, self._health(minute_ms))
             await self._roll_up(minute_ms)
+            await self.accounts.round(self.registry.inventories, self.clock.now_ms())
         if new_hour:
             await self.store.prune()
 
@@ -219,7 +248,9 @@ class Watch:
             group=("device",),
         )
         for row in await self.store.read(query):
-            self._hours_due.add(hour_of(int(row.fields["hour_ms"])))
+            hour_ms = hour_of(int(row.fields["hour_ms"]))
+            self._hours_due.add(hour_ms)
+            self.accounts.touch(row.tags["device"], hour_ms)
         # An ingestor's note can be on its way for a while: look back far enough, again is harmless.
         self._touched_from_ms = now_ms - TOUCHED_OVERLAP_MS
 

@@ -23,6 +23,13 @@ TIME_PATTERN = r"[1-9][0-9]{11,12}"
 """Milliseconds from 1973 to 2286: anything else is another unit or another century."""
 
 
+def _floats_of(kind: Kind) -> frozenset[str]:
+    return frozenset(f.name for f in kind.fields.values() if f.type is FieldType.FLOAT)
+
+
+_FLOATS = {kind.name: _floats_of(kind) for kind in KINDS.values()}
+
+
 def format_line(reading: Reading, site: str, zone: str) -> str:
     """The line of a reading; `site` and `zone` come from the gateway's configuration.
 
@@ -36,14 +43,13 @@ def format_line(reading: Reading, site: str, zone: str) -> str:
 
 def format_fields(kind: Kind, fields: Mapping[str, Value]) -> str:
     """The fields of a line, in sorted order, each of the type that the kind gives it."""
+    floats = _FLOATS[kind.name] if KINDS.get(kind.name) is kind else _floats_of(kind)
     return ",".join(
-        f"{name}={format_value(float(value) if _is_float(kind, name) else value)}"
-        for name, value in sorted(fields.items())
+        [
+            f"{name}={format_value(float(value) if name in floats else value)}"
+            for name, value in sorted(fields.items())
+        ]
     )
-
-
-def _is_float(kind: Kind, name: str) -> bool:
-    return kind.fields[name].type is FieldType.FLOAT
 
 
 def format_value(value: Value) -> str:

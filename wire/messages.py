@@ -1,7 +1,9 @@
 """What gateway and cloud say to each other beside the batches.
 
-Confirmations are short (they are downlink bytes, one a batch); status and inventory are readable
-JSON, since people look at them with `mosquitto_sub`. Decoding is strict: an unknown key, a wrong
+Confirmations are short (they are downlink bytes, one a batch). Status and inventory are JSON with
+names, compressed by a dictionary of their own: a status a minute would otherwise cost more than the
+readings. Whoever looks puts `zstd -d -D wire/dictionaries/3.zdict` behind `mosquitto_sub -N -C 1`.
+Decoding takes both, plain or compressed, and is strict: an unknown key, a wrong
 type or an oversized message is `BadMessage`.
 """
 
@@ -11,8 +13,17 @@ from collections import Counter
 from typing import Any, TypeVar
 
 import msgspec
+import zstandard
+
+from wire.batch import LEVEL, UnknownDictionary, dictionary
 
 MESSAGE_BYTES_MAX = 256 * 1024
+"""Also of what a compressed one expands to."""
+
+DICTIONARY_ID = 3
+"""The dictionary that this version packs messages with."""
+
+_ZSTD = b"\x28\xb5\x2f\xfd"  # how a frame begins (RFC 8878, 3.1.1), and JSON never does
 _T = TypeVar("_T")
 
 
@@ -161,15 +172,39 @@ def encode_message(message: msgspec.Struct) -> bytes:
     return msgspec.json.encode(message)
 
 
+def pack_message(message: msgspec.Struct) -> bytes:
+    """The same, compressed: a tenth of a status, a fifth of an inventory.
+
+    A context of its own each time, since two threads in one end the process (`wire.batch`).
+    """
+    packer = zstandard.ZstdCompressor(level=LEVEL, dict_data=dictionary(DICTIONARY_ID))
+    return packer.compress(encode_message(message))
+
+
 def decode_message(data: bytes, type_: type[_T]) -> _T:
-    """A message of that type from bytes that may come from anyone.
+    """A message of that type, packed or not, from bytes that may come from anyone.
 
     Raises:
-        BadMessage: too large, not JSON, or not of that type.
+        BadMessage: too large, not JSON, not of that type, or packed by a dictionary this version
+            doesn't have.
     """
     if len(data) > MESSAGE_BYTES_MAX:
         raise BadMessage(f"larger than {MESSAGE_BYTES_MAX} bytes")
+    if data.startswith(_ZSTD):
+        data = _unpacked(data)
     try:
         return msgspec.json.decode(data, type=type_, strict=True)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadMessage(str(error)) from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        header = zstandard.get_frame_parameters(data)
+        if header.content_size > MESSAGE_BYTES_MAX:  # or unknown, which is the largest number
+            raise BadMessage(f"expands to more than {MESSAGE_BYTES_MAX} bytes")
+        known = dictionary(header.dict_id) if header.dict_id else None
+        unpacker = zstandard.ZstdDecompressor(dict_data=known, max_window_size=MESSAGE_BYTES_MAX)
+        return unpacker.decompress(data, allow_extra_data=False)
+    except (zstandard.ZstdError, UnknownDictionary) as error:
         raise BadMessage(str(error)) from error

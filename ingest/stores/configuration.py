@@ -46,7 +46,7 @@ class InfluxSettings(Configuration, frozen=True, tag="influxdb2", tag_field="typ
     """InfluxDB 2. `timeout_s` is for one request; `ca_file` (PEM) is for a CA of one's own.
 
     `token_file` is what `ingest setup` wrote: the writing one for ingestors and the watch, the
-    reading one for pages. It is read again whenever the database says 401.
+    reading one for pages. It is read again whenever the database says 401 or 403.
     """
 
     url: str = "http://127.0.0.1:8086"

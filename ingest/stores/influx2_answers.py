@@ -91,7 +91,7 @@ def _judge_lines(said: str, detail: str) -> Refused | Kept:
         return Kept("server_error", detail)
     if "partial write" in said:
         return Refused(Reason.REFUSED, 1)
-    return Kept("unexpected", detail)  # about the request, not about a line
+    return Kept("unexpected", detail, bisect=True)  # about the request, or in words yet unknown
 
 
 def message(body: bytes) -> str:

@@ -7,6 +7,8 @@ panel and query works on them alike; where a point is about a gateway, `device` 
 
 from __future__ import annotations
 
+import msgspec
+
 from devices.kinds import FLOAT, INTEGER, KINDS, TEXT, Field, FieldType, Kind
 
 _COUNT_MAX = 2.0**53
@@ -61,14 +63,14 @@ GATEWAY_HEALTH = Kind(
 
 GATEWAY_BATCH = Kind(
     name="gateway_batch",
-    about="one point a stored batch, at its seal time: completeness is a query over them",
+    about="one point a settled batch, in `city`, at its seal time: completeness is made of them",
     state="sequence",
     heartbeat_s=60,
     expiry_s=180,
     fields=_fields(
         Field("epoch", TEXT, "the outbox's epoch, hexadecimal"),
         Field("sequence", INTEGER, "the batch's number in its epoch", "", 0, _COUNT_MAX),
-        Field("readings", INTEGER, "lines in it", "", 0, _COUNT_MAX),
+        Field("readings", INTEGER, "lines in it, 0 when it can't be opened", "", 0, _COUNT_MAX),
         Field("rejected", INTEGER, "of these, dead-lettered", "", 0, _COUNT_MAX),
         Field("lag_ms", INTEGER, "from seal to stored", "ms", -_COUNT_MAX, _COUNT_MAX),
     ),
@@ -81,6 +83,92 @@ ROLLUP_DUE = Kind(
     heartbeat_s=3600,
     expiry_s=7200,
     fields=_fields(Field("hour_ms", INTEGER, "start of that hour", "ms", 0, _COUNT_MAX)),
+)
+
+GATEWAY_COMPLETENESS = Kind(
+    name="gateway_completeness",
+    about="a gateway's day (UTC, its start is the point's time): how much of it is in the store",
+    state="share",
+    heartbeat_s=3600,
+    expiry_s=2 * 86_400,
+    fields=_fields(
+        Field("share", FLOAT, "of the batches that should be there: stored", "", 0, 1),
+        Field("sealed", INTEGER, "batches sealed that day, as far as is known", "", 0, _COUNT_MAX),
+        Field("stored", INTEGER, "of these: in the store", "", 0, _COUNT_MAX),
+        Field("rejected", INTEGER, "of these: dead-lettered whole", "", 0, _COUNT_MAX),
+        Field("waiting", INTEGER, "of these: still on the gateway", "", 0, _COUNT_MAX),
+        Field("missing", INTEGER, "of these: nowhere", "", 0, _COUNT_MAX),
+        Field("gaps", INTEGER, "ranges of numbers that are missing", "", 0, _COUNT_MAX),
+        Field("missing_ranges", TEXT, "the first of them, e.g. 17-19 40 +3"),
+        Field("why", TEXT, "what the gateway's ledger says about the missing ones"),
+        Field("readings", INTEGER, "readings stored", "", 0, _COUNT_MAX),
+        Field("readings_rejected", INTEGER, "readings dead-lettered", "", 0, _COUNT_MAX),
+        Field("radio_expected", INTEGER, "LoRaWAN uplinks by their counters", "", 0, _COUNT_MAX),
+        Field("radio_heard", INTEGER, "of these: stored", "", 0, _COUNT_MAX),
+        Field("radio_share", FLOAT, "heard of expected", "", 0, 1),
+        Field("radio_unsure", INTEGER, "uplinks that pipeline or radio lost", "", 0, _COUNT_MAX),
+        Field("dropped_ever", INTEGER, "readings dropped, by the ledger", "", 0, _COUNT_MAX),
+        Field("epoch", TEXT, "the outbox's epoch when the day was last the newest"),
+        Field("newest", INTEGER, "the highest number it had given out then", "", 0, _COUNT_MAX),
+        Field("newest_ms", INTEGER, "when it said so", "ms", 0, _COUNT_MAX),
+        Field("epoch_before", TEXT, "another epoch that ended on that day"),
+        Field("newest_before", INTEGER, "the highest number seen of it", "", 0, _COUNT_MAX),
+        Field("newest_before_ms", INTEGER, "when that was said", "ms", 0, _COUNT_MAX),
+        Field("unfinished", INTEGER, "1 while the day or its backlog runs on", "", 0, 1),
+    ),
+)
+
+REJECTED_FOR = (
+    *("grammar", "unknown_kind", "unknown_field", "type", "range", "duplicate_field", "time"),
+    *("claim", "type_conflict", "retention", "refused", "server_error"),
+    *("not_zstd", "truncated", "too_large", "digest", "text"),
+)
+"""Every reason for a dead letter: the guard's, the database's, and those of whole batches."""
+
+INGESTOR_HEALTH = Kind(
+    name="ingestor_health",
+    about="each minute, for every ingestor: what it did since it started",
+    state="in_hand",
+    heartbeat_s=60,
+    expiry_s=180,
+    fields=_fields(
+        Field("uptime_s", FLOAT, "since it started", "s", 0, 1e10),
+        Field("in_hand", INTEGER, "batches whose fate isn't known yet", "", 0, _COUNT_MAX),
+        Field("received", INTEGER, "messages", "", 0, _COUNT_MAX),
+        Field("stored", INTEGER, "readings", "", 0, _COUNT_MAX),
+        Field("rejected", INTEGER, "readings, and batches that can't be read", "", 0, _COUNT_MAX),
+        Field("kept", INTEGER, "writes that the database didn't take", "", 0, _COUNT_MAX),
+        Field("held", INTEGER, "batches sent back to wait", "", 0, _COUNT_MAX),
+        Field("noise", INTEGER, "messages that name no batch", "", 0, _COUNT_MAX),
+        Field("notes_waiting", INTEGER, "notes that aren't written yet", "", 0, _COUNT_MAX),
+        Field("notes_dropped", INTEGER, "notes given up", "", 0, _COUNT_MAX),
+        Field("dead_letters_bytes", INTEGER, "size of the file", "B", 0, _COUNT_MAX),
+        Field("dead_letters_share", FLOAT, "of what it may take", "", 0, 1),
+        *(
+            Field(f"rejected_{reason}", INTEGER, f"rejected for {reason}", "", 0, _COUNT_MAX)
+            for reason in REJECTED_FOR
+        ),
+    ),
+)
+
+INGESTOR_PROBE = Kind(
+    name="ingestor_probe",
+    about="an ingestor's own line beside readings: taken, it shows that the database is well",
+    state="alive",
+    heartbeat_s=3600,
+    expiry_s=7200,
+    fields=_fields(Field("alive", INTEGER, "always 1", "", 0, 1)),
+)
+
+ARRIVAL = Kind(
+    name="arrival",
+    about="readings of a gateway were stored; the point's time is the arrival, in `city`",
+    state="oldest_ms",
+    heartbeat_s=60,
+    expiry_s=180,
+    fields=_fields(
+        Field("oldest_ms", INTEGER, "none of them is older than this", "ms", 0, _COUNT_MAX),
+    ),
 )
 
 DEVICE_REGISTRY = Kind(
@@ -103,8 +191,20 @@ DEVICE_REGISTRY = Kind(
 
 CLOUD_KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (DEVICE_HEALTH, GATEWAY_HEALTH, GATEWAY_BATCH, ROLLUP_DUE, DEVICE_REGISTRY)
+    for kind in (
+        DEVICE_HEALTH,
+        GATEWAY_HEALTH,
+        GATEWAY_BATCH,
+        ROLLUP_DUE,
+        ARRIVAL,
+        DEVICE_REGISTRY,
+        INGESTOR_HEALTH,
+        INGESTOR_PROBE,
+    )
 }
+
+PER_GATEWAY = frozenset(CLOUD_KINDS) - {DEVICE_HEALTH.name, DEVICE_REGISTRY.name}
+"""Kinds with one series a gateway (or ingestor): few, whatever the city's size."""
 
 
 def rolled_up(kind: Kind) -> Kind:
@@ -121,8 +221,28 @@ def rolled_up(kind: Kind) -> Kind:
     return Kind(kind.name, kind.about, f"{kind.state}_mean", fields, 3600, 7200)
 
 
+def of_sites(kind: Kind) -> Kind:
+    """What an hour of a site looks like: `rolled_up`'s fields, made of the devices' hours.
+
+    The mean is that of the devices' means, each counting once; min, max and count are of all. A
+    city's week is a few series in place of one a device.
+    """
+    hour = rolled_up(kind)
+    devices = Field("devices", INTEGER, "devices that said something", "", 0, _COUNT_MAX)
+    return msgspec.structs.replace(
+        hour,
+        name=f"{kind.name}_site",
+        about=f"an hour of a site: {kind.about}",
+        fields={**hour.fields, devices.name: devices},
+    )
+
+
 STORED_KINDS: dict[str, Kind] = {**KINDS, **CLOUD_KINDS}
 """Everything a store can be asked for in the buckets `city` and `city_health`."""
 
-ROLLED_UP_KINDS: dict[str, Kind] = {name: rolled_up(kind) for name, kind in KINDS.items()}
+ROLLED_UP_KINDS: dict[str, Kind] = {
+    **{name: rolled_up(kind) for name, kind in KINDS.items()},
+    **{f"{name}_site": of_sites(kind) for name, kind in KINDS.items()},
+    GATEWAY_COMPLETENESS.name: GATEWAY_COMPLETENESS,
+}
 """Everything a store can be asked for in `city_hourly`."""

@@ -32,9 +32,10 @@ class LiveStore(Store, Protocol):
 
     A point may come more than once, and points come in the order they were stored, not taken: the
     page keeps, for each device, the one whose own time is the highest. SQLite gives every point
-    stored since the cursor, late ones too. InfluxDB can't say when a point was stored: it gives
-    the newest point of each device heard since the last look or a minute before it, and every ten
-    seconds of each one heard in a week: a late point that is its device's newest is seen as well.
+    stored since the cursor, late ones too. InfluxDB can't say when a point was stored: it gives the
+    newest point of each device of the gateways that something arrived from (the ingestor notes
+    it), at the next look; within ten seconds where what arrived is hours old. What came without
+    a note is found within half a minute, late ones within ten (`influx2_looks`).
     """
 
     async def changes(

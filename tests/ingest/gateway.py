@@ -183,7 +183,8 @@ def toml_of(settings: IngestConfiguration) -> str:
     """The file that decodes to these settings, for a process of its own (SQLite only)."""
     assert isinstance(settings.store, SqliteSettings)
     return (
-        f'[broker]\nport = {settings.broker.port}\n[store]\ntype = "sqlite"\n'
+        f"[broker]\nport = {settings.broker.port}\nkeepalive_s = {settings.broker.keepalive_s}\n"
+        '[store]\ntype = "sqlite"\n'
         f'path = "{settings.store.path}"\nbusy_timeout_s = {settings.store.busy_timeout_s}\n'
         f'[ingest]\ngroup = "{settings.ingest.group}"\nregistry = "{settings.ingest.registry}"\n'
         f'[dead_letters]\npath = "{settings.dead_letters.path}"\n'

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from devices.kinds import KINDS, FieldType
 from devices.reading import Undecodable, check_fields
-from ingest.grammar import SURE, BadLine, judge
-from tests.ingest.batches import line
+from ingest.grammar import SURE, BadLine, judge, sure_batch
+from simulators.fleet import FleetGateway
+from tests.ingest.batches import NOW_MS, line
 from wire.line import LINE_PATTERNS, fields_of
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,63}", fullmatch=True)
@@ -143,3 +144,31 @@ def test_a_bad_line_has_a_reason_that_an_operator_can_read(text, reason):
     with pytest.raises(BadLine, match=re.escape(reason)):
         judge(text)
     assert not any(pattern.fullmatch(text) for pattern in SURE.values())
+
+
+@given(st.lists(near_lines(), min_size=1, max_size=4))
+def test_a_batch_is_sure_only_when_each_of_its_lines_is_judged_good(texts):
+    if sure_batch(raw_of(texts)):
+        assert all(judge(text) for text in texts)
+        assert all(map(accepts, texts))
+
+
+@given(st.lists(near_lines(), min_size=1, max_size=3), st.integers(0, 2**32))
+def test_a_good_line_before_and_after_does_not_make_a_bad_one_sure(texts, place):
+    good = line(distance_mm=182.5, occupied=1)
+    mixed = [good, *texts, good]
+    assert sure_batch(raw_of(mixed)) <= all(map(accepts, mixed))
+
+
+def test_what_a_fleet_seals_is_sure():
+    for readings in (1, 2, 3, 13, 60):
+        raw = raw_of(FleetGateway(1, readings, seed=1).lines(NOW_MS))
+        assert sure_batch(raw)
+        assert not sure_batch(raw[:-1])
+        assert not sure_batch(raw.replace(b",site=", b",gateway=x,site=", 1))
+        assert not sure_batch(raw + b"\n")
+    assert not sure_batch(b"")
+
+
+def raw_of(texts: list[str]) -> bytes:
+    return "".join(f"{text}\n" for text in texts).encode()

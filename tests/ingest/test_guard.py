@@ -8,7 +8,19 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.guard import HOUR_MS, Checked, Deferred, Envelope, Limits, Noise, Refused, check
+from ingest.guard import (
+    HOUR_MS,
+    Checked,
+    Deferred,
+    Envelope,
+    Limits,
+    Noise,
+    Refused,
+    check,
+    sort_out,
+    sort_out_at_once,
+)
+from simulators.fleet import FleetGateway
 from tests.ingest.batches import EPOCH, GATEWAY, NOW_MS, envelope, key_of, line, lines
 from wire.batch import CONTENT_TYPE, BatchKey, encode_batch
 from wire.line import LINE_PATTERNS
@@ -149,7 +161,8 @@ def without_size(raw: bytes) -> bytes:
     ],
 )
 def test_what_can_not_be_read_is_refused_whole_and_without_a_key_noise(payload, reason):
-    assert judged(envelope(payload)) == Refused(GATEWAY, key_of(payload), reason, payload)
+    refused = Refused(GATEWAY, key_of(payload), reason, payload, NOW_MS)
+    assert judged(envelope(payload)) == refused
     assert judged(envelope(payload, sequence=None)) == Noise(reason)
 
 
@@ -213,3 +226,28 @@ def test_a_batch_with_a_flipped_bit_is_refused_not_misread(place, bit):
     sent = msgspec.structs.replace(message, correlation_data=key_of(good).pack())
     assert judged(sent).reason == "digest"
     assert isinstance(judged(message), JUDGEMENTS)  # even if the digest were forged
+
+
+DAY_MS = 24 * HOUR_MS
+
+
+@given(
+    readings=st.sampled_from([1, 3, 13]),
+    age_ms=st.integers(-2 * DAY_MS, 91 * DAY_MS),
+    owned=st.booleans(),
+    spoilt=st.booleans(),
+)
+def test_a_batch_sorted_out_at_once_is_as_if_line_by_line(readings, age_ms, owned, spoilt):
+    gateway = FleetGateway(1, readings, seed=1)
+    lines = gateway.lines(NOW_MS - age_ms)
+    if spoilt:
+        lines[-1] += "0"
+    raw = "".join(f"{line}\n" for line in lines).encode()
+
+    def owner_of(device: str, _time_ms: int) -> str | None:
+        return GATEWAY if owned or not device.endswith("01") else "another"
+
+    slowly = sort_out(lines, GATEWAY, NOW_MS, Limits(), owner_of)
+    at_once = sort_out_at_once(raw, GATEWAY, NOW_MS, Limits(), owner_of)
+    assert at_once in (None, slowly)
+    assert (at_once is None) == bool(slowly.rejected)

@@ -74,8 +74,8 @@ def test_live_and_backfill_are_both_taken_and_noted(tmp_path, mosquitto):
             gateway.send(lines(10, now_ms()), 1, seal_ms=seal)
             gateway.send(lines(10, old), 2, Leaf.BACKFILL, seal_ms=seal + 1)
             assert (await gateway.fate(1)).stored == (await gateway.fate(2)).stored == 10
-            await eventually(lambda: ingestor.idle)
-            noted = await stored(store, "gateway_batch", Bucket.HEALTH)
+            assert ingestor.counters.notes_dropped == 0
+            noted = await stored(store, "gateway_batch")
             assert {(row.time_ms, row.fields["sequence"]) for row in noted} == {
                 (seal, 1),
                 (seal + 1, 2),

@@ -65,9 +65,7 @@ def test_what_is_confirmed_is_in_influxdb_and_what_is_not_is_not(tmp_path, mosqu
             assert {row["gateway"] for row in rows} == {gateway.name}
             await eventually(lambda: ingestor.idle)
             await eventually(
-                lambda: (
-                    len(database.query("SELECT sequence FROM gateway_batch", "city_health")) == 20
-                )
+                lambda: len(database.query("SELECT sequence FROM gateway_batch", "city")) == 20
             )
 
     settings = configuration(tmp_path, mosquitto, settings_of(tmp_path, database))

@@ -78,6 +78,7 @@ async def watching(
     async with open_store(settings.store, clock) as store, asyncio.TaskGroup() as group:
         watch = Watch(store, clock, folder / "registry.json")
         task = group.create_task(watch.run(Door(settings.broker, None, None), "watch"))
+        await eventually(lambda: watch.listening, "the watch listens")
         try:
             yield watch, store
         finally:

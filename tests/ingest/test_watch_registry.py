@@ -39,6 +39,14 @@ def test_another_gateways_claim_waits_for_an_operator_and_is_dated_to_the_first_
     assert not registry.accept("bay-1", "b")
 
 
+def test_accepting_one_claim_leaves_the_others_to_be_judged() -> None:
+    registry = Registry()
+    for moment, gateway in enumerate("abc"):
+        registry.announce(inventory(gateway, "bay-1"), 1000 * moment)
+    assert registry.accept("bay-1", "c")
+    assert [(c.gateway, c.since_ms) for c in registry.file.claims] == [("b", 1000)]
+
+
 def test_the_same_inventory_again_changes_nothing() -> None:
     registry = Registry()
     registry.announce(inventory("a", "bay-1"), 1000)

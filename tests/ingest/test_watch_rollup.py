@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.kinds import KINDS
+from devices.reading import Value
 from ingest.rollup import CARRY_S, HOUR_MS, hour_lines, hour_of, summarise
-from ingest.stores import Row
+from ingest.stores import Bucket, Row
+from ingest.stores.points import LineReader
 
 START = 1_790_002_800_000 - 1_790_002_800_000 % HOUR_MS
 
@@ -53,10 +55,38 @@ def test_one_line_a_device_and_the_same_again_for_the_same_points() -> None:
     rows = [Row(START + i * 60_000, tags, {"occupied": i % 2, "quality": "ok"}) for i in range(60)]
     lines = hour_lines(KINDS["parking_spot"], rows, START)
     assert lines == hour_lines(KINDS["parking_spot"], reversed(rows), START)
-    (line,) = lines
+    line, site = lines
+    assert site.startswith("parking_spot_site,device=s,gateway=s,site=s,zone=main devices=1i,")
     assert line.startswith("parking_spot,device=bay-1,gateway=g,site=s,zone=z occupied_count=60i,")
     assert "occupied_mean=0.5" in line
     assert line.endswith(f" {START}")
+
+
+def test_a_site_counts_each_device_once_however_much_it_said() -> None:
+    taken: dict[str, Value] = {"occupied": 1}
+    said: list[tuple[str, str, int, dict[str, Value]]] = [
+        *(("chatty", "s", minute, taken) for minute in range(60)),
+        ("quiet", "s", 0, {"occupied": 0, "distance_mm": 100.0}),
+        ("silent", "s", -30, {"occupied": 1}),
+        ("elsewhere", "t", 0, {"occupied": 1}),
+    ]
+    rows = [
+        Row(START + minute * 60_000, {"device": d, "gateway": "g", "site": site, "zone": "z"}, f)
+        for d, site, minute, f in said
+    ]
+    lines = hour_lines(KINDS["parking_spot"], rows, START)
+    reader = LineReader(Bucket.HOURLY)
+    sites = {p.series[0]: p.fields for p in map(reader.read, lines) if p.kind.endswith("_site")}
+    assert sites["s"] == {
+        "devices": 2,
+        **{"occupied_mean": 0.5, "occupied_min": 0, "occupied_max": 1, "occupied_count": 61},
+        **{f"distance_mm_{name}": 100 for name in ("mean", "min", "max")},
+        "distance_mm_count": 1,
+    }
+    assert sites["t"] == {
+        "devices": 1,
+        **{"occupied_mean": 1, "occupied_min": 1, "occupied_max": 1, "occupied_count": 1},
+    }
 
 
 def test_an_hour_begins_on_the_hour() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +14,12 @@ from wire.messages import (
     Inventory,
     InventoryDevice,
     Ledger,
+    LinkStatus,
     Place,
     Status,
     decode_message,
     encode_message,
+    pack_message,
 )
 
 
@@ -31,6 +34,27 @@ from wire.messages import (
 )
 def test_every_message_reads_back_equal(message) -> None:
     assert decode_message(encode_message(message), type(message)) == message
+
+
+def test_a_status_is_packed_to_a_fifth_and_reads_back_equal() -> None:
+    links = tuple(LinkStatus(f"uart-{n:02d}", "up") for n in range(14))
+    status = Status("mahirah-01", True, "0.1.0", 1_790_000_000_000, bytes(16).hex(), links=links)
+    packed = pack_message(status)
+    assert decode_message(packed, Status) == status
+    assert len(packed) * 5 < len(encode_message(status))
+
+
+def test_a_packed_message_that_expands_too_far_is_refused_by_its_header() -> None:
+    with pytest.raises(BadMessage, match="expands"):
+        decode_message(zstandard.ZstdCompressor().compress(bytes(10_000_000)), Status)
+
+
+def test_a_message_packed_by_an_unknown_dictionary_is_refused_and_says_which() -> None:
+    samples = [f"{n} sample {n * n}".encode() for n in range(500)]
+    other = zstandard.train_dictionary(4096, samples, dict_id=77)
+    packed = zstandard.ZstdCompressor(dict_data=other).compress(b"{}")
+    with pytest.raises(BadMessage, match="77"):
+        decode_message(packed, Status)
 
 
 @given(st.binary())

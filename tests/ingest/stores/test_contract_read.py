@@ -290,24 +290,145 @@ def test_the_first_changes_are_the_newest_point_of_every_device(database):
     database.run(use)
 
 
-def test_changes_tell_what_is_new_and_late_points_that_are_their_devices_newest(database):
+def arrived(time_ms: int, oldest_ms: int, gateway: str = "gw-1") -> str:
+    """What the ingestor notes after it has stored readings."""
+    return line(
+        gateway, time_ms, {"oldest_ms": oldest_ms}, kind="arrival", gateway=gateway, zone="main"
+    )
+
+
+class Follower:
+    """Looks at the changes as a page does, and holds each device's newest time."""
+
+    def __init__(self, store, clock):
+        self.store, self.clock = store, clock
+        self.cursor = 0
+        self.held: dict[str, int] = {}
+
+    async def look(self, after_ms: int = 0) -> dict[str, int]:
+        """What came, after so long; the newest time of each device."""
+        self.clock.ms += after_ms
+        new = await self.store.changes(KINDS, self.cursor)
+        self.cursor = new.cursor
+        came: dict[str, int] = {}
+        for change in new.changes:
+            device = change.row.tags["device"]
+            came[device] = max(came.get(device, 0), change.row.time_ms)
+        self.held |= {d: max(ms, self.held.get(d, 0)) for d, ms in came.items()}
+        return came
+
+
+def test_what_arrives_is_told_at_the_next_look_and_a_late_newest_within_ten_seconds(database):
     clock = HandClock()
 
     async def use(store):
         await write(store, line("bay-1", NOW_MS - 3 * DAY_MS), line("bay-2", NOW_MS - 500))
-        first = await store.changes(KINDS, 0)
-        held = {new.row.tags["device"]: new.row.time_ms for new in first.changes}
-        cursor = first.cursor
-        clock.ms += 300
+        follower = Follower(store, clock)
+        await follower.look()
+        assert follower.held == {"bay-1": NOW_MS - 3 * DAY_MS, "bay-2": NOW_MS - 500}
         await write(store, line("bay-2", NOW_MS), line("bay-2", NOW_MS - DAY_MS))
-        now = await store.changes(KINDS, cursor)
-        assert NOW_MS in {new.row.time_ms for new in now.changes}, "at the next look"
+        await write(store, arrived(clock.ms, NOW_MS - DAY_MS), arrived(clock.ms + 1, NOW_MS))
+        assert (await follower.look(300))["bay-2"] == NOW_MS
         await write(store, line("bay-1", NOW_MS - 2 * DAY_MS))
-        clock.ms += 10_000
-        later = await store.changes(KINDS, now.cursor)
-        for new in (*now.changes, *later.changes):
-            device = new.row.tags["device"]
-            held[device] = max(held[device], new.row.time_ms)
-        assert held == {"bay-1": NOW_MS - 2 * DAY_MS, "bay-2": NOW_MS}
+        await write(store, arrived(clock.ms, NOW_MS - 2 * DAY_MS))
+        for _ in range(10):
+            await follower.look(1000)
+        assert follower.held == {"bay-1": NOW_MS - 2 * DAY_MS, "bay-2": NOW_MS}
+
+    database.run(use, clock)
+
+
+def test_a_reading_that_arrived_after_a_delay_is_told_at_the_next_look(database):
+    clock = HandClock()
+
+    async def use(store):
+        await write(store, line("bay-1", NOW_MS - 3_000_000))
+        follower = Follower(store, clock)
+        await follower.look()
+        await write(store, line("bay-1", NOW_MS - 1_500_000))
+        await write(store, arrived(clock.ms, NOW_MS - 3_600_000))
+        assert await follower.look(200) == {"bay-1": NOW_MS - 1_500_000}
+
+    database.run(use, clock)
+
+
+def test_what_was_told_and_is_an_hour_old_is_not_told_at_each_look(database):
+    clock = HandClock()
+
+    async def use(store):
+        await write(store, line("bay-1", NOW_MS - 1_500_000))
+        await write(store, arrived(clock.ms, NOW_MS - 3_600_000))
+        follower = Follower(store, clock)
+        await follower.look()
+        assert [await follower.look(200) for _ in range(5)] == [{}] * 5
+
+    database.run(use, clock)
+
+
+def test_a_reading_with_a_time_ahead_hides_none_that_comes_after_it(database):
+    clock = HandClock()
+
+    async def use(store):
+        await write(store, line("bay-1", NOW_MS - 60_000), line("bay-1", NOW_MS + 1_200_000))
+        follower = Follower(store, clock)
+        await follower.look()
+        await write(store, line("bay-1", NOW_MS), arrived(clock.ms, NOW_MS - 3_600_000))
+        new = await store.changes(KINDS, follower.cursor)
+        assert NOW_MS in {change.row.time_ms for change in new.changes}
+
+    database.run(use, clock)
+
+
+def test_two_that_look_at_different_moments_are_both_told(database):
+    clock = HandClock()
+
+    async def use(store):
+        await write(store, line("bay-1", NOW_MS - 1_600_000))
+        one, other = Follower(store, clock), Follower(store, clock)
+        await one.look()
+        await other.look(100)
+        await write(store, line("bay-1", NOW_MS - 1_500_000))
+        await write(store, arrived(clock.ms, NOW_MS - 3_600_000))
+        assert await one.look(100) == {"bay-1": NOW_MS - 1_500_000}
+        assert await other.look(100) == {"bay-1": NOW_MS - 1_500_000}
+
+    database.run(use, clock)
+
+
+def test_what_nobody_noted_is_found_all_the_same(database):
+    """A crash loses notes, and another program may write: half a minute, ten when it is late."""
+    clock = HandClock()
+
+    async def use(store):
+        await write(store, line("bay-1", NOW_MS - 3 * DAY_MS), line("bay-2", NOW_MS - 500))
+        follower = Follower(store, clock)
+        await follower.look()
+        await write(store, line("bay-2", NOW_MS), line("bay-1", NOW_MS - 2 * DAY_MS))
+        for _ in range(6):
+            await follower.look(5_000)
+        assert follower.held["bay-2"] == NOW_MS
+        for _ in range(20):
+            await follower.look(30_000)
+        assert follower.held["bay-1"] == NOW_MS - 2 * DAY_MS
+
+    database.run(use, clock)
+
+
+def test_gateways_news_in_both_buckets_are_told_at_the_next_look(database):
+    clock = HandClock()
+    batch: dict[str, Value] = {"sequence": 7, "readings": 60, "rejected": 0, "lag_ms": 5}
+
+    async def use(store):
+        city = await store.changes((*KINDS, "gateway_batch"), 0)
+        health = await store.changes(("gateway_health", "device_registry"), 0, Bucket.HEALTH)
+        await write(store, line("gw-1", NOW_MS, batch, kind="gateway_batch", zone="main"))
+        await write(store, arrived(clock.ms, NOW_MS - 3_600_000))
+        online = line("gw-1", NOW_MS, {"online": 1}, kind="gateway_health", zone="main")
+        await write(store, online, bucket=Bucket.HEALTH)
+        clock.ms += 200
+        new = await store.changes((*KINDS, "gateway_batch"), city.cursor)
+        assert [change.kind for change in new.changes] == ["gateway_batch"]
+        new = await store.changes(("gateway_health",), health.cursor, Bucket.HEALTH)
+        assert [change.row.fields for change in new.changes] == [{"online": 1}]
 
     database.run(use, clock)

@@ -122,8 +122,8 @@ def keeps(response: Callable[[], web.Response], folder: Path, fate: Kept) -> Non
         (429, Kept("too_many_requests")),
         (500, Kept("server_error", bisect=True)),
         (503, Kept("server_error", bisect=True)),
-        (400, Kept("unexpected")),
-        (422, Kept("unexpected")),
+        (400, Kept("unexpected", bisect=True)),
+        (422, Kept("unexpected", bisect=True)),
     ],
 )
 def test_every_other_answer_keeps_the_lines(status, fate, tmp_path):

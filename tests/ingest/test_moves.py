@@ -1,0 +1,113 @@
+"""A device that moved: the new gateway's lines wait as dead letters until an operator agrees."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gampong.cli import main
+from ingest.moves import Move, leave_move, waiting_moves
+from ingest.registry import Owner, Registry
+from ingest.watch import save_registry
+from tests.ingest.batches import line
+from tests.ingest.gateway import Gateway, configuration, eventually, ingesting, toml_of
+from tests.ingest.test_ingestor import letters, stored
+from tests.ingest.test_watch import announce, inventory, watching
+from tests.servers import Mosquitto
+from wire.clock import SystemClock
+
+
+@pytest.fixture
+def broker(tmp_path: Path):
+    with Mosquitto(tmp_path / "mosquitto") as server:
+        yield server
+
+
+def toml(folder: Path, text: str) -> str:
+    """The configuration's file, with the watch's registry."""
+    file = folder / "ingest.toml"
+    file.write_text(f'{text}[watch]\nregistry_path = "{folder}/registry.json"\n')
+    return str(file)
+
+
+def test_an_accepted_claim_brings_its_dead_letters_back_from_its_date_on(tmp_path, broker, capsys):
+    async def run() -> None:
+        settings, clock = configuration(tmp_path, broker, registry="needed"), SystemClock()
+        file = toml(tmp_path, toml_of(settings))
+        async with (
+            Gateway(broker, "mahirah-01") as before,
+            Gateway(broker, "mahirah-02") as after,
+            watching(settings, tmp_path, clock) as (watch, _),
+        ):
+            announce(before, "bay-1")
+            await eventually(lambda: "bay-1" in watch.registry.file.owners, "it is announced")
+            early_ms = clock.now_ms()
+            announce(after, "bay-1")
+            await eventually(lambda: watch.registry.file.claims, "the claim is seen")
+            async with ingesting(settings) as (ingestor, store):
+                late_ms = clock.now_ms()
+                after.send([line("bay-1", early_ms - 1), line("bay-1", late_ms)], 1)
+                assert (await after.fate(1)).rejected == {"claim": 2}
+                assert await asyncio.to_thread(main, ["ingest", "replay", file]) == 0
+                assert capsys.readouterr().out.splitlines() == ["stored 0", "still claim 2"]
+
+                assert await asyncio.to_thread(main, ["device", "claims", file]) == 0
+                assert "bay-1 of mahirah-01 claimed by mahirah-02" in capsys.readouterr().out
+                accept = ["device", "accept", file, "bay-1", "mahirah-02"]
+                assert await asyncio.to_thread(main, accept) == 0
+                await eventually(lambda: ingestor.owner_of("bay-1", late_ms) == after.name, "told")
+                assert ingestor.owner_of("bay-1", early_ms - 1) == before.name
+
+                capsys.readouterr()
+                assert await asyncio.to_thread(main, ["ingest", "replay", file]) == 0
+                assert capsys.readouterr().out.splitlines() == ["stored 1", "still claim 1"]
+                after.send([line("bay-1", late_ms + 1)], 2)
+                assert (await after.fate(2)).stored == 1
+                before.send([line("bay-1", late_ms + 2)], 1)
+                assert (await before.fate(1)).rejected == {"claim": 1}
+                rows = await stored(store)
+                assert [(row.time_ms, row.tags["gateway"]) for row in rows] == [
+                    (late_ms, after.name),
+                    (late_ms + 1, after.name),
+                ]
+                assert len(letters(tmp_path)) == 3
+
+    asyncio.run(run())
+
+
+def test_a_move_left_while_no_watch_ran_is_taken_up_at_its_start(tmp_path, broker):
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1"), 1000)
+    registry.announce(inventory("b", "bay-1"), 2000)
+    path = tmp_path / "registry.json"
+    save_registry(path, registry.file)
+    for gateway in ("b", "nobody"):
+        leave_move(path, Move("bay-1", gateway), len(gateway))
+    (tmp_path / "registry.json.move-9").write_bytes(b"\xff not a move")
+
+    async def run() -> None:
+        settings = configuration(tmp_path, broker)
+        async with watching(settings, tmp_path, SystemClock()) as (watch, _):
+            await eventually(lambda: not waiting_moves(path), "all are taken up")
+            assert watch.registry.file.owners["bay-1"] == [Owner("a", 0), Owner("b", 2000)]
+            assert watch.registry.file.claims == []
+
+    asyncio.run(run())
+
+
+def test_what_nobody_claims_can_not_be_accepted(tmp_path, broker, capsys):
+    file = toml(tmp_path, toml_of(configuration(tmp_path, broker)))
+    assert main(["device", "accept", file, "bay-1", "mahirah-02"]) == 1
+    assert "mahirah-02 doesn't claim bay-1" in capsys.readouterr().out
+    assert waiting_moves(tmp_path / "registry.json") == []
+
+
+def test_a_replay_waits_for_the_registry_rather_than_trust_a_claim(
+    tmp_path, broker, capsys, monkeypatch
+):
+    monkeypatch.setattr("gampong.ingest_command.REGISTRY_S", 0.5)
+    file = toml(tmp_path, toml_of(configuration(tmp_path, broker, registry="needed")))
+    assert main(["ingest", "replay", file]) == 2
+    assert "Start gampong watch" in capsys.readouterr().err
