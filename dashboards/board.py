@@ -4,7 +4,8 @@ In: changes from the store, in any order, some twice. Out: patches with only wha
 last one, and a snapshot for a page that has just been opened. No IO and no clock: `now_ms` is city
 time and always an argument.
 
-A field is replaced only by a reading that isn't older, so late data never covers newer data.
+Between changes nothing is computed: states are judged when a reading comes or is due to expire,
+and marks and tiles are made again only for what changed (10,000 devices, five looks a second).
 """
 
 from __future__ import annotations
@@ -14,15 +15,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from dashboards.device import Device, Mark
 from dashboards.headline import Tile, tiles
-from dashboards.states import (
-    GATEWAY,
-    State,
-    Timed,
-    default_expiry_s,
-    holds_until_ms,
-    state_of,
-)
+from dashboards.states import GATEWAY, State, Timed
 from dashboards.trend import Trend
 from devices.kinds import KINDS
 from devices.reading import Value
@@ -33,26 +28,6 @@ from ingest.stores.live import Change
 READINGS_SHOWN = 30
 _REMEMBERED = 5_000  # readings already shown, against stores that give a point twice
 _STRANGER_MS = 86_400_000  # a device without a registry row counts if heard within a day
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """One device as a page shows it. `time_ms` is its newest reading's, 0 before the first.
-
-    `id` is the device's name; a gateway's is `gateway/<name>`, which no device can be called.
-    """
-
-    id: str
-    name: str
-    kind: str
-    label: str
-    site: str
-    zone: str
-    gateway: str
-    latitude: float | None
-    longitude: float | None
-    state: State
-    time_ms: int
-    fields: dict[str, Value]
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -83,88 +58,6 @@ class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
     news: bool = False
 
 
-class Device:
-    """What is known of one device."""
-
-    def __init__(self, id_: str, kind: str, row: Row) -> None:
-        self.id, self.kind = id_, kind
-        self.tags = row.tags
-        self.label = ""
-        self.latitude: float | None = None
-        self.longitude: float | None = None
-        self.expiry_s = default_expiry_s(kind)
-        self.maintenance = False
-        self.registered_ms = 0
-        self.fields: dict[str, Timed] = {}
-        self.time_ms = 0
-        self.state = State.UNKNOWN
-        self.until_ms = 0
-
-    def register(self, row: Row) -> bool:
-        """Take what the registry says; False when it is older than what is known."""
-        if row.time_ms < self.registered_ms:
-            return False
-        fields = row.fields
-        self.registered_ms, self.tags = row.time_ms, row.tags
-        self.label = str(fields.get("label", ""))
-        self.latitude, self.longitude = _number(fields, "latitude"), _number(fields, "longitude")
-        expiry_s = _number(fields, "expiry_s")
-        if expiry_s and self.kind != GATEWAY:
-            self.expiry_s = expiry_s
-        self.maintenance = fields.get("maintenance") == 1
-        return True
-
-    def take(self, time_ms: int, fields: dict[str, Value]) -> None:
-        """Merge a reading: each field keeps its newest value."""
-        for name, value in fields.items():
-            known = self.fields.get(name)
-            if known is None or time_ms >= known.time_ms:
-                self.fields[name] = Timed(value, time_ms)
-        self.time_ms = max(self.time_ms, time_ms)
-
-    def judge(self, now_ms: int) -> bool:
-        """Decide the state anew; whether it changed."""
-        before = self.state
-        self.state = self.state_at(now_ms)
-        self.until_ms = holds_until_ms(self.fields, expiry_s=self.expiry_s, now_ms=now_ms)
-        return self.state is not before
-
-    def state_at(self, now_ms: int, fields: dict[str, Timed] | None = None) -> State:
-        """The state that `fields` (its own by default) have at that time."""
-        return state_of(
-            self.kind,
-            self.fields if fields is None else fields,
-            expiry_s=self.expiry_s,
-            now_ms=now_ms,
-            maintenance=self.maintenance,
-        )
-
-    @property
-    def name(self) -> str:
-        return self.tags["device"]
-
-    @property
-    def site(self) -> str:
-        return self.tags.get("site", "")
-
-    @property
-    def mark(self) -> Mark:
-        return Mark(
-            id=self.id,
-            name=self.name,
-            kind=self.kind,
-            label=self.label or self.name,
-            site=self.site,
-            zone=self.tags.get("zone", ""),
-            gateway=self.tags.get("gateway", ""),
-            latitude=self.latitude,
-            longitude=self.longitude,
-            state=self.state,
-            time_ms=self.time_ms,
-            fields={field: timed.value for field, timed in sorted(self.fields.items())},
-        )
-
-
 class Board:
     """The city in memory. `apply` what the store gives, `tick` with the clock, then `patch`."""
 
@@ -177,7 +70,9 @@ class Board:
         self._arrived = 0
         self._dirty: set[str] = set()
         self._fresh_readings: list[Seen] = []
+        self._due_ms = 0  # no state ends of itself before this
         self._tiles: list[Tile] = []
+        self._counted: list[Tile] | None = None
         self.trend = Trend()
         self._told: tuple[bool, Trend] = (False, self.trend)
 
@@ -198,11 +93,27 @@ class Board:
             elif change.kind in KINDS:
                 self._hear(change.kind, row, now_ms)
 
+    def recall(self, changes: Iterable[Change], now_ms: int) -> None:
+        """Take in readings from before the page began: they count, but they aren't news."""
+        for change in changes:
+            device = self.devices.get(change.row.tags["device"])
+            if (
+                device
+                and device.kind == change.kind
+                and not self._ahead(device, change.row, now_ms)
+            ):
+                self._take(device, change.row.time_ms, change.row.fields, now_ms)
+
     def tick(self, now_ms: int) -> None:
         """Let expire what is due."""
+        if now_ms <= self._due_ms:
+            return
         for device in self.devices.values():
-            if device.until_ms < now_ms and device.judge(now_ms):
-                self._dirty.add(device.id)
+            if device.until_ms < now_ms:
+                self._counted = None  # a field can expire without a change of state
+                if device.judge(now_ms):
+                    self._dirty.add(device.id)
+        self._due_ms = min((device.until_ms for device in self.devices.values()), default=now_ms)
 
     def take_trend(self, trend: Trend) -> None:
         """Show another trend."""
@@ -213,7 +124,7 @@ class Board:
         self.tick(now_ms)
         marks = [self.devices[id_].mark for id_ in sorted(self._dirty)]
         readings = self._fresh_readings[-READINGS_SHOWN:]
-        shown = tiles(self.devices.values(), now_ms)
+        shown = self._count(now_ms)
         away, trend = self._told
         patch = Patch(
             now_ms=now_ms,
@@ -239,14 +150,31 @@ class Board:
             away=self.away,
             marks=[device.mark for _, device in sorted(self.devices.items())],
             readings=list(self._readings),
-            tiles=tiles(self.devices.values(), now_ms),
+            tiles=self._count(now_ms),
             trend=self.trend,
         )
+
+    def _count(self, now_ms: int) -> list[Tile]:
+        if self._counted is None:
+            self._counted = tiles(self.devices.values(), now_ms)
+        return self._counted
 
     def _device(self, id_: str, kind: str, row: Row) -> Device:
         if id_ not in self.devices:
             self.devices[id_] = Device(id_, kind, row)
+            self._dirty.add(id_)
+            self._counted = None
         return self.devices[id_]
+
+    def _judge(self, device: Device, now_ms: int) -> None:
+        device.judge(now_ms)
+        self._due_ms = min(self._due_ms, device.until_ms)
+        self._dirty.add(device.id)
+        self._counted = None
+
+    def _take(self, device: Device, time_ms: int, fields: dict[str, Value], now_ms: int) -> None:
+        if device.take(time_ms, fields):
+            self._judge(device, now_ms)
 
     def _register(self, row: Row, now_ms: int) -> None:
         kind = str(row.fields.get("kind", ""))
@@ -259,31 +187,30 @@ class Board:
             del self.devices[id_]  # the name now stands for another sort of thing
         device = self._device(id_, kind, row)
         if device.kind == kind and device.register(row):
-            device.judge(now_ms)
-            self._dirty.add(id_)
+            self._judge(device, now_ms)
 
     def _hear_gateway(self, row: Row, fields: dict[str, Value], now_ms: int) -> None:
         name = row.tags["gateway"]
         device = self._device(f"{GATEWAY}/{name}", GATEWAY, row)
         if not device.registered_ms:
             device.tags = {**row.tags, "device": name}
-        device.take(row.time_ms, fields)
-        device.judge(now_ms)
-        self._dirty.add(device.id)
+        self._take(device, row.time_ms, fields, now_ms)
 
     def _hear(self, kind: str, row: Row, now_ms: int) -> None:
         name = row.tags["device"]
         if name not in self.devices and now_ms - row.time_ms > _STRANGER_MS:
             return
         device = self._device(name, kind, row)
-        if device.kind != kind:
+        if device.kind != kind or device.has(row):
             return
         self._note(device, row)
-        if row.time_ms - now_ms > device.expiry_s * 1000:
-            return  # a clock that runs ahead must not hide what comes after it
-        device.take(row.time_ms, row.fields)
-        device.judge(now_ms)
-        self._dirty.add(name)
+        if not self._ahead(device, row, now_ms):
+            self._take(device, row.time_ms, row.fields, now_ms)
+
+    @staticmethod
+    def _ahead(device: Device, row: Row, now_ms: int) -> bool:
+        """A clock that runs ahead must not hide what comes after it."""
+        return row.time_ms - now_ms > device.expiry_s * 1000
 
     def _note(self, device: Device, row: Row) -> None:
         """A line for the table, once a reading."""
@@ -305,8 +232,3 @@ class Board:
         )
         self._readings.append(seen)
         self._fresh_readings.append(seen)
-
-
-def _number(fields: dict[str, Value], name: str) -> float | None:
-    value = fields.get(name)
-    return None if value is None or isinstance(value, str) else float(value)

@@ -1,8 +1,9 @@
 """From the store to every open page: one poll, one picture, one patch for all.
 
-Reads the store's changes five times a second, puts them on the board, and gives listeners each
-patch as JSON text, encoded once. A store that is away stays away only as long as it must: it is
-opened again each second, and then read whole, so that nothing that happened meanwhile is missed.
+Reads the store's changes five times a second, more seldom where a look takes long, puts them on the
+board, and gives listeners each patch as JSON text, encoded once. A store that is away stays away
+only as long as it must: it is opened again each second, and then read whole, so that nothing that
+happened meanwhile is missed.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from dashboards import trend
 from dashboards.board import Board, Patch
 from dashboards.store_file import Source
+from dashboards.trend_reader import TrendReader
 from devices.kinds import KINDS
 from ingest.stores import Bucket, Query, StoreError
 from ingest.stores.kinds import DEVICE_REGISTRY, GATEWAY_BATCH, GATEWAY_HEALTH
@@ -26,13 +27,16 @@ from wire.clock import Clock
 POLL_S = 0.2
 HEARTBEAT_S = 1.0
 RETRY_S = 1.0
-TREND_S = 10.0  # at least so far apart, and only when a step of city time has passed
 HEALTH_EVERY = 2  # polls
-POINTS_MAX = 200_000
+TREND_LOOK_S = 1.0
+BUSY_SHARE = 0.2  # of the time, at most, is spent looking: the database has other work
+REST_S_MAX = 1.0  # a seldom, long look must not keep the next short one waiting
 RECENT_MS_MAX = 86_400_000
+RECENT_SLICE_MS = 3_600_000
+RECENT_POINTS_MAX = 200_000
 
-CITY_KINDS = tuple(KINDS)
-HEALTH_KINDS = (DEVICE_REGISTRY.name, GATEWAY_HEALTH.name, GATEWAY_BATCH.name)
+CITY_KINDS = (*KINDS, GATEWAY_BATCH.name)
+HEALTH_KINDS = (DEVICE_REGISTRY.name, GATEWAY_HEALTH.name)
 
 Listener = Callable[[str], None]
 OpenSource = Callable[[], AbstractAsyncContextManager[Source]]
@@ -53,8 +57,6 @@ class Feed:
         self.looked = asyncio.Event()
         self._open_source = open_source
         self._told_at = 0.0
-        self._trend_at = 0.0
-        self._counted = (0, 0)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -77,74 +79,78 @@ class Feed:
             try:
                 async with self._open_source() as store:
                     await self._read(store)
-            except StoreError as error:
+            except* StoreError as errors:
                 if not self.board.away:
-                    log.warning("event=store_away reason=%s", error)
+                    log.warning("event=store_away reason=%s", errors.exceptions[0])
                 self.board.away = True
             self.looked.set()
             self._tell()
             await self.clock.pause(RETRY_S)
 
     async def _read(self, store: Source) -> None:
-        """Everything once, then what is new.
+        """Everything once, then what is new, and beside it the trend.
 
         Raises:
-            StoreError: the store went away.
+            StoreError: the store went away (an ExceptionGroup of it, after the first look).
         """
         health = await store.changes(HEALTH_KINDS, 0, Bucket.HEALTH)
         city = await store.changes(CITY_KINDS, 0)
         self._take(health.changes)
-        self._take(await self._recent(store) + city.changes)
-        self._trend_at, self._counted = 0.0, (0, 0)
-        polls = 0
+        self._take(city.changes)
+        await self._recall(store)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_changes(store, health.cursor, city.cursor))
+            group.create_task(self._follow_trend(store))
+
+    async def _follow_changes(self, store: Source, health: int, city: int) -> None:
+        """What is new since these cursors."""
+        polls, took_s = 0, 0.0
         while True:
             if self.board.away:
                 log.warning("event=store_back")
             self.board.away, self.board.read_ms = False, self.clock.now_ms()
             self.looked.set()
             self._tell()
-            await self._follow_trend(store)
-            await self.clock.pause(POLL_S)
+            await self.clock.pause(max(POLL_S, _rest_s(took_s)))
             polls += 1
+            began_s = self.clock.monotonic()
             if polls % HEALTH_EVERY == 0:
-                health = await store.changes(HEALTH_KINDS, health.cursor, Bucket.HEALTH)
-                self._take(health.changes)
-            city = await store.changes(CITY_KINDS, city.cursor)
-            self._take(city.changes)
+                seen = await store.changes(HEALTH_KINDS, health, Bucket.HEALTH)
+                self._take(seen.changes)
+                health = seen.cursor
+            seen = await store.changes(CITY_KINDS, city)
+            self._take(seen.changes)
+            city = seen.cursor
+            took_s = self.clock.monotonic() - began_s
+
+    async def _follow_trend(self, store: Source) -> None:
+        reader = TrendReader(self.clock)
+        while True:
+            began_s = self.clock.monotonic()
+            counted = await reader.look(store, self.board.devices.values())
+            if counted:
+                self.board.take_trend(counted)
+            rest_s = _rest_s(self.clock.monotonic() - began_s)
+            await self.clock.pause(rest_s if reader.counting else TREND_LOOK_S)
 
     def _take(self, changes: list[Change]) -> None:
         by_time = sorted(changes, key=lambda change: change.row.time_ms)
         self.board.apply(by_time, self.clock.now_ms())
 
-    async def _recent(self, store: Source) -> list[Change]:
+    async def _recall(self, store: Source) -> None:
         """Every reading that may still count: a device's newest point may lack a field that the
-        one before it has."""
+        one before it has. Newest first, and no more than `RECENT_POINTS_MAX` and some."""
         now_ms = self.clock.now_ms()
         longest_s = max((device.expiry_s for device in self.board.devices.values()), default=0.0)
-        start_ms = now_ms - min(int(longest_s * 1000), RECENT_MS_MAX)
-        found: list[Change] = []
-        for kind in KINDS.values():
-            query = _points(kind.name, tuple(kind.fields), start_ms, now_ms)
-            found += [Change(kind.name, row) for row in await store.read(query)]
-        return found
-
-    async def _follow_trend(self, store: Source) -> None:
-        """Count the trend anew when a step has passed, late readings included."""
-        now_ms, now = self.clock.now_ms(), self.clock.monotonic()
-        times = trend.moments(now_ms)
-        bays = {
-            device.name: trend.Bay(device.site, device.expiry_s, device.maintenance)
-            for device in self.board.devices.values()
-            if device.kind == trend.KIND
-        }
-        counted = (times[-1], len(bays))
-        if now < self._trend_at or counted == self._counted:
-            return
-        self._trend_at, self._counted = now + TREND_S, counted
-        longest_s = max((bay.expiry_s for bay in bays.values()), default=0.0)
-        start_ms = times[0] - int(longest_s * 1000)
-        rows = await store.read(_points(trend.KIND, ("occupied",), start_ms, now_ms))
-        self.board.take_trend(trend.Trend(times, trend.replay(rows, bays, times)))
+        oldest_ms = now_ms - min(int(longest_s * 1000), RECENT_MS_MAX)
+        points, stop_ms = 0, now_ms + 1
+        while stop_ms > oldest_ms and points < RECENT_POINTS_MAX:
+            start_ms = max(oldest_ms, stop_ms - RECENT_SLICE_MS)
+            for kind in KINDS.values():
+                rows = await store.read(_points(kind.name, tuple(kind.fields), start_ms, stop_ms))
+                self.board.recall([Change(kind.name, row) for row in rows], now_ms)
+                points += len(rows)
+            stop_ms = start_ms
 
     def _tell(self) -> None:
         """Hand listeners what is new; each second at least, so that they know they are heard."""
@@ -158,6 +164,11 @@ class Feed:
             listener(text)
 
 
+def _rest_s(took_s: float) -> float:
+    """How long to leave the database alone after a look that took so long."""
+    return min(took_s * (1 / BUSY_SHARE - 1), REST_S_MAX)
+
+
 def _text(patch: Patch) -> str:
     return msgspec.json.encode(patch).decode()
 
@@ -167,7 +178,6 @@ def _points(kind: str, fields: tuple[str, ...], start_ms: int, stop_ms: int) -> 
         kind=kind,
         fields=fields,
         start_ms=start_ms,
-        stop_ms=stop_ms + 1,
-        group=("device", "gateway", "site", "zone"),
-        limit=POINTS_MAX,
+        stop_ms=stop_ms,
+        limit=RECENT_POINTS_MAX,
     )

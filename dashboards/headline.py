@@ -1,7 +1,8 @@
-"""The four numbers that stand first, each counted from the states on the board.
+"""The numbers that stand first, each counted from the states on the board.
 
-Bays that are free, bins that need emptying, people online, gateways that are heard. What is
-unknown is counted as unknown: never as free, never as nobody.
+Bays that are free, bins that need emptying, people online, gateways that are heard; where there are
+sensors of other kinds, how many of them are heard. What is unknown is counted as unknown: never as
+free, never as nobody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from dashboards.states import GATEWAY, STATES, State, Timed
+from dashboards.states import GATEWAY, OTHER, STATES, State, Timed
 
 
 class Counted(Protocol):
@@ -54,15 +55,16 @@ _WANTED = {
     "parking_spot": (State.FREE,),
     "waste_container": (State.FULL,),
     GATEWAY: (State.ONLINE,),
+    OTHER: (State.OK,),
 }
 
 
 def tiles(devices: Iterable[Counted], now_ms: int) -> list[Tile]:
-    """A tile for each kind of `STATES`, in that order."""
+    """A tile for each kind of `STATES`, in that order; the last only where it counts something."""
     by_kind: dict[str, list[Counted]] = {kind: [] for kind in STATES}
     for device in devices:
-        by_kind[device.kind].append(device)
-    return [_tile(kind, found, now_ms) for kind, found in by_kind.items()]
+        by_kind[device.kind if device.kind in STATES else OTHER].append(device)
+    return [_tile(kind, found, now_ms) for kind, found in by_kind.items() if found or kind != OTHER]
 
 
 def _tile(kind: str, devices: list[Counted], now_ms: int) -> Tile:

@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI, Response
 from nicegui import Client, ui
 
-from dashboards.board import Mark
+from dashboards.device import Mark
 from dashboards.feed import Feed
 from dashboards.page import About, build
 from dashboards.texts import Language, words

@@ -22,6 +22,9 @@ from devices.reading import Value
 GATEWAY = "gateway"
 """Kind of the registry's rows that are gateways, beside the devices' kinds."""
 
+OTHER = "other"
+"""What every kind counts as that has no states of its own: heard of late, or not."""
+
 FILLING_FROM = 0.70
 FULL_ABOVE = 0.85
 FOREVER_MS = 2**62
@@ -67,6 +70,7 @@ STATES: dict[str, tuple[State, ...]] = {
         State.UNKNOWN,
     ),
     GATEWAY: (State.ONLINE, State.OFFLINE, State.UNKNOWN),
+    OTHER: (State.OK, State.CLOSED, State.UNKNOWN),
 }
 """The states of each kind, in the order bars and legends show them."""
 
@@ -134,7 +138,7 @@ def state_of(
             return _hotspot(fresh)
         case "gateway":
             return _gateway(fresh)
-    return State.UNKNOWN
+    return State.OK if fresh else State.UNKNOWN
 
 
 def holds_until_ms(fields: Fields, *, expiry_s: float, now_ms: int) -> int:

@@ -9,6 +9,7 @@ export default {
     kind() {
       if (city.silent) return "page-away";
       if (city.away) return "store-away";
+      if (!city.readAt) return "loading";
       return Object.keys(city.devices).length ? "" : "no-data";
     },
     words() {
@@ -18,6 +19,8 @@ export default {
           return t("page.page_away", when);
         case "store-away":
           return when ? t("page.store_away", when) : t("page.store_away_empty");
+        case "loading":
+          return t("page.loading");
         case "no-data":
           return `${t("page.no_data")}. ${t("page.no_data_long")}`;
       }

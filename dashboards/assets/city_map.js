@@ -245,7 +245,8 @@ export default {
   computed: {
     sites,
     legend() {
-      return city.setting.states;
+      const { other, ...known } = city.setting.states;
+      return city.tiles.some((tile) => tile.kind === "other") ? { ...known, other } : known;
     },
   },
   async mounted() {

@@ -7,7 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.board import READINGS_SHOWN, Board, Mark
+from dashboards.board import READINGS_SHOWN, Board
+from dashboards.device import Mark
 from dashboards.headline import Tile
 from dashboards.states import State
 from ingest.stores import Row
@@ -198,3 +199,59 @@ def test_the_order_of_arrival_changes_nothing_but_the_table(made, seed, later):
         second.patch(NOW)
     assert first.snapshot(NOW + later).marks == second.snapshot(NOW + later).marks
     assert first.snapshot(NOW + later).tiles == second.snapshot(NOW + later).tiles
+
+
+def test_what_the_store_gives_again_is_no_news():
+    everything = whole_city(NOW)
+    board = board_of(*everything)
+    board.patch(NOW)
+    later = NOW + 1000
+    again = [
+        Change(change.kind, Row(later, change.row.tags, change.row.fields))
+        if change.kind == "device_registry"  # written each hour
+        else change
+        for change in everything
+    ]
+    board.apply(again, later)
+    patch = board.patch(later)
+    assert (patch.marks, patch.readings, patch.tiles, patch.news) == ([], [], None, False)
+
+
+def test_a_reading_given_again_after_thousands_of_others_is_told_once():
+    board = board_of(bay("bay-01", NOW - 9000, 1))
+    for n in range(6000):
+        board.apply([bay(f"bay-{n % 50 + 10}", NOW - 8000 + n, n % 2)], NOW)
+    board.patch(NOW)
+    board.apply([bay("bay-01", NOW - 9000, 1)], NOW)
+    assert board.patch(NOW).readings == []
+
+
+def test_what_was_before_the_page_counts_and_is_not_told_as_new():
+    board = board_of(reading("bay-01", "parking_spot", NOW - 1000, battery_v=3.6))
+    board.patch(NOW)
+    board.recall([bay("bay-01", NOW - 60_000, 1), bay("bay-77", NOW - 60_000, 1)], NOW)
+    patch = board.patch(NOW)
+    assert [mark.state for mark in patch.marks] == [State.OCCUPIED]
+    assert patch.readings == []
+    assert "bay-77" not in board.devices
+
+
+def test_people_are_no_longer_counted_once_their_number_is_old_though_the_corner_is_up():
+    board = board_of(
+        place("wifi-01", "wifi_access_point", NOW, expiry_s=60.0),
+        reading("wifi-01", "wifi_access_point", NOW, clients=7, up=1),
+        reading("wifi-01", "wifi_access_point", NOW + 50_000, up=1),
+        now_ms=NOW + 50_000,
+    )
+    assert tile_of(board, "wifi_access_point", NOW + 50_000).number == 7
+    assert mark_of(board, "wifi-01", NOW + 61_000).state is State.UP
+    assert tile_of(board, "wifi_access_point", NOW + 61_000).number == 0
+
+
+def test_a_sensor_of_a_kind_without_states_of_its_own_is_heard_or_not():
+    assert [tile.kind for tile in Board().snapshot(NOW).tiles or []][-1] == "gateway"
+    board = board_of(reading("meter-01", "energy_meter", NOW - 1000, power_w=12.5))
+    assert mark_of(board, "meter-01").state is State.OK
+    assert tile_of(board, "other").number == 1
+    a_day_later = tile_of(board, "other", NOW + 86_400_000)
+    assert (a_day_later.number, a_day_later.states[State.UNKNOWN]) == (None, 1)

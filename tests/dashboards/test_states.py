@@ -58,7 +58,8 @@ def state(kind: str, values: Mapping[str, Value], age_s: float = 10, closed: boo
         ("gateway", {"online": 0, "sealed_ms": NOW}, State.OFFLINE),
         ("gateway", {"sealed_ms": NOW}, State.ONLINE),
         ("gateway", {}, State.UNKNOWN),
-        ("water_level", {"level": 1}, State.UNKNOWN),
+        ("water_level", {"level": 1}, State.OK),
+        ("water_level", {}, State.UNKNOWN),
     ],
 )
 def test_fresh_fields_decide_the_state(kind, values, expected):

@@ -28,6 +28,7 @@ def test_every_state_kind_and_closed_value_has_a_word(language):
     known = words(language)
     wanted = {f"state.{state}" for state in LOOKS}
     wanted |= {f"{section}.{kind}" for section in ("kind", "tile") for kind in STATES}
+    wanted |= {f"kind.{kind}" for kind in KINDS}
     for kind in KINDS.values():
         for field in kind.fields.values():
             if field.type is FieldType.TEXT:

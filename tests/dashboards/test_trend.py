@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dashboards.trend import HOURS, STEP_MS, Bay, moments, replay
+from collections.abc import Mapping, Sequence
+
+from dashboards.trend import HOURS, STEP_MS, Bay, Replay, moments
 from ingest.stores import Row
 from tests.dashboards.small_city import tags
 
@@ -12,6 +14,16 @@ BAYS = {"bay-01": Bay("pasar-mahirah", 600.0), "bay-02": Bay("pasar-mahirah", 60
 
 def row(device: str, time_ms: int, occupied: int) -> Row:
     return Row(time_ms, tags(device), {"occupied": occupied})
+
+
+def replay(
+    rows: Sequence[Row], bays: Mapping[str, Bay], times: Sequence[int]
+) -> dict[str, list[float | None]]:
+    """All readings at once, then every moment."""
+    played = Replay(bays)
+    played.take(rows)
+    found = [played.at(time_ms) for time_ms in times]
+    return {site: [shares[site] for shares in found] for site in found[0]}
 
 
 def test_a_bay_that_reports_often_weighs_no_more_than_one_that_reports_seldom():

@@ -9,6 +9,7 @@ const OUTLINES = {
     '<path class="lid" d="M3.5 4.7h17v2.3h-17zM9.5 2.5h5v2.2h-5z"/>',
   wifi_access_point: '<circle class="body" cx="12" cy="12" r="10"/>',
   gateway: '<path class="body" d="M12 1.5 21.3 6.8v10.4L12 22.5 2.7 17.2V6.8z"/>',
+  other: '<path class="body" d="M12 2 22 12 12 22 2 12z"/>',
 };
 
 const GLYPHS = {
@@ -41,7 +42,7 @@ const LEVELLED = new Set(["ok", "filling", "full"]);
 
 export function shape(kind, state, level) {
   const levelled = kind === "waste_container" && LEVELLED.has(state) && Number.isFinite(level);
-  const outline = OUTLINES[kind] ?? OUTLINES.gateway;
+  const outline = OUTLINES[kind] ?? OUTLINES.other;
   const glyph = GLYPHS[city.setting.glyphs[state]] ?? "";
   return (
     `<svg viewBox="0 0 24 24" class="shape${levelled ? " levelled" : ""}" aria-hidden="true">` +
