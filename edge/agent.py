@@ -58,6 +58,7 @@ async def run_agent(
         settings, timekeeping.clock, identity(Path(settings.path)), boot_id()
     )
     try:
+        await _unpark(outbox)
         tally, last = Tally(), LastReadings()
         trusted, states = timekeeping.time_trusted, await outbox.states()
         stamped = await outbox.stamped()
@@ -87,6 +88,17 @@ async def run_agent(
         return await sealing.ledger()
     finally:
         await outbox.close()
+
+
+async def _unpark(outbox: OutboxThread) -> None:
+    """A batch that the broker hung up on is tried again at each start: an operator who has mended
+    the broker restarts the agent."""
+    try:
+        await outbox.unpark_all()
+    except OutboxDamaged:
+        raise
+    except OutboxFailing as error:
+        _log.warning("event=still_parked reason=%r", error.reason)
 
 
 async def _recall(outbox: OutboxThread, last: LastReadings) -> None:

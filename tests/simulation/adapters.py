@@ -16,7 +16,7 @@ from ingest import broker as ingest_broker
 from ingest.guard import Envelope
 from tests.simulation.broker import Message, Session, Subscription
 from tests.simulation.client import ANSWER_S, NETWORK, Client, Gone
-from tests.simulation.loop import PROCESS
+from tests.simulation.process import PROCESS
 from wire.configuration import Broker as BrokerSettings
 
 EDGE_RECEIVE_MAX = 256

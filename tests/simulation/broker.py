@@ -10,17 +10,21 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tests.simulation.wire import Wire
 
+MESSAGE_LIFE_S = 60.0
+"""Longer than any batch's expiry."""
+
 if TYPE_CHECKING:
     from tests.simulation.client import Client
 
 NO_SUBSCRIBERS, QUOTA, TAKEN_OVER, SHUTTING_DOWN = 0x10, 0x97, 0x8E, 0x8B
+PACKET_TOO_LARGE = 0x95
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -33,6 +37,8 @@ class Message(msgspec.Struct, frozen=True):
     content_type: str | None = None
     correlation: bytes | None = None
     user: tuple[tuple[str, str], ...] = ()
+    origin: str = ""
+    """Whose it is: a process's life."""
 
 
 class Subscription(msgspec.Struct, frozen=True):
@@ -52,8 +58,10 @@ class Session:
         self.subscriptions: dict[str, Subscription] = {}
         self.queue: deque[tuple[Message, bool, bool]] = deque()  # message, retained, shared
         self.in_flight: dict[int, tuple[Message, bool]] = {}
+        self.arrived: set[int] = set()  # of those in flight
         self.next_id = 0
         self.ended = False
+        self.opened_s = 0.0
 
 
 class Broker:
@@ -66,9 +74,13 @@ class Broker:
         self.retained: dict[str, Message] = {}
         self.duplicate_share = self.reorder_share = self.refuse_share = 0.0
         self.redispatch = True
+        self.doubled_until = 0.0
+        """Until then copies may be about that the broker has made."""
+        self.hates: Callable[[Message], bool] = lambda message: False
         self.queue_max = 1000
         self.counts = {"published": 0, "delivered": 0, "expired": 0, "duplicated": 0, "dropped": 0}
         self.on_restart: Callable[[], None] = lambda: None
+        self.on_batch: Callable[[Session, Message], None] = lambda session, message: None
         self.trace: Callable[..., None] = lambda *words: None
 
     # What clients do
@@ -78,6 +90,7 @@ class Broker:
         if old is not None:
             old.wire.reset(TAKEN_OVER, "session taken over")
         self.sessions[session.name] = session
+        session.opened_s = self._now()
 
     def lost(self, session: Session, with_will: bool) -> None:
         """A session's end."""
@@ -100,8 +113,13 @@ class Broker:
         """Take a message in; the PUBACK's reason code."""
         self.counts["published"] += 1
         self.trace("publish", message.topic, message.payload)
-        if session and message.correlation and self._rng.random() < self.refuse_share:
-            return QUOTA
+        if session and message.correlation:
+            if self._rng.random() < self.refuse_share:
+                return QUOTA
+            self.on_batch(session, message)
+            if self.hates(message):
+                session.wire.reset(PACKET_TOO_LARGE, "packet too large")
+                return PACKET_TOO_LARGE
         if message.retain:
             if message.payload:
                 self.retained[message.topic] = message
@@ -123,6 +141,7 @@ class Broker:
     def acknowledged(self, session: Session, number: int) -> None:
         if not session.ended:
             session.in_flight.pop(number, None)
+            session.arrived.discard(number)
             self._deliver(session)
 
     # What is done to it
@@ -173,8 +192,9 @@ class Broker:
             reached = True
             chosen = self._rng.choice(members)
             self._enqueue(chosen, message, retained=False, shared=True)
-            if self._rng.random() < self.duplicate_share:
+            if self.duplicate_share and self._rng.random() < self.duplicate_share:
                 self.counts["duplicated"] += 1
+                self.doubled_until = self._now() + MESSAGE_LIFE_S
                 again = self._rng.choice(members)
                 self._enqueue(again, message, retained=False, shared=True)
         return reached
@@ -186,7 +206,11 @@ class Broker:
                 session.wire.reset(QUOTA, "slow client")
             return
         session.queue.append((message, retained, shared))
-        if len(session.queue) > 1 and self._rng.random() < self.reorder_share:
+        if (
+            self.reorder_share
+            and len(session.queue) > 1
+            and self._rng.random() < self.reorder_share
+        ):
             self._reorder(session)
         self._deliver(session)
 
@@ -208,13 +232,25 @@ class Broker:
             number = session.next_id
             session.in_flight[number] = message, shared
             self.counts["delivered"] += 1
-            twice = self._rng.random() < self.duplicate_share
-            for _ in range(1 + twice):
+            twice = self.duplicate_share and self._rng.random() < self.duplicate_share
+            for _ in range(2 if twice else 1):
                 session.wire.down.put(_arrives(session, number, message, retained))
 
 
 def _arrives(session: Session, number: int, message: Message, retained: bool) -> Callable[[], None]:
-    return lambda: session.client.arrived(number, message, retained)
+    def arrive() -> None:
+        session.arrived.add(number)
+        session.client.arrived(number, message, retained)
+
+    return arrive
+
+
+def waiting_in(session: Session) -> Iterator[Message]:
+    """Messages of shared subscriptions that haven't arrived yet."""
+    yield from (message for message, _, shared in session.queue if shared)
+    for number, (message, shared) in session.in_flight.items():
+        if shared and number not in session.arrived:
+            yield message
 
 
 def _matches(filter_: str, topic: str) -> bool:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tests.simulation.broker import Message, Session
-from tests.simulation.loop import Process
+from tests.simulation.process import Process
 from tests.simulation.wire import Wire
 
 if TYPE_CHECKING:
@@ -110,18 +112,20 @@ class Client:
         self._sent += 1
         number = self._sent
         self._answers[number] = answered
-        expiry_s = message.expires_at
 
         def arrive() -> None:
             if session.ended:
                 return
-            held = message
-            if expiry_s is not None:
-                held = _expiring(message, NETWORK[-1].loop.time() + expiry_s)
-            code = broker.publish(session, held)
+            code = broker.publish(session, self._held(message))
             session.wire.down.put(lambda: self._answer(number, code))
 
         session.wire.up.put(arrive)
+
+    def _held(self, message: Message) -> Message:
+        """The message as the broker holds it: ours, and expiring from now on."""
+        expiry_s, now = message.expires_at, NETWORK[-1].loop.time()
+        expires_at = None if expiry_s is None else now + expiry_s
+        return msgspec.structs.replace(message, expires_at=expires_at, origin=self.process.life)
 
     async def ask(self, act: Callable[[Session], None], timeout_s: float = ANSWER_S) -> None:
         """SUBSCRIBE or UNSUBSCRIBE, and its answer."""
@@ -189,15 +193,3 @@ class Client:
             for answered in answers.values():
                 answered(None)
             self._inbox.put_nowait(None)
-
-
-def _expiring(message: Message, at: float) -> Message:
-    return Message(
-        message.topic,
-        message.payload,
-        message.retain,
-        at,
-        message.content_type,
-        message.correlation,
-        message.user,
-    )

@@ -1,4 +1,4 @@
-"""The cloud side: ingestors as processes, and as much of the watch as the others need."""
+"""The cloud side: ingestors as processes, as much of the watch as the others need, an operator."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import msgspec
 
 from ingest.broker import Door
 from ingest.configuration import DeadLetterSettings, IngestConfiguration, IngestSettings
+from ingest.dead_letters import DeadLetters
+from ingest.guard import Limits
 from ingest.ingestor import Ingestor
+from ingest.replay import replay
 from ingest.stores.configuration import SqliteSettings
 from tests.simulation.broker import Message
-from tests.simulation.loop import Process
 from tests.simulation.machine import MachineClock
+from tests.simulation.process import Process
 from wire.configuration import Broker
 from wire.messages import CloudTime, encode_message
 from wire.topics import REGISTRY_TOPIC, TIME_TOPIC
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 TIME_EVERY_S = 10.0
+SMALL_LETTERS_BYTES, LETTERS_BYTES = 8_000, 1 << 24
+"""About 25 letters, and as many as ever come."""
 
 
 class IngestMachine:
@@ -44,7 +49,11 @@ class IngestMachine:
                 batch_lines_max=rng.choice([5, 50, 5000]),
                 join_s=rng.choice([0.05, 0.1, 1.0]),
             ),
-            dead_letters=DeadLetterSettings(path=str(self.letters)),
+            dead_letters=DeadLetterSettings(
+                path=str(self.letters),
+                bytes_max=rng.choice([SMALL_LETTERS_BYTES, LETTERS_BYTES]),
+                gateway_share=rng.choice([0.5, 1.0]),
+            ),
         )
 
     def start(self) -> None:
@@ -68,13 +77,34 @@ class IngestMachine:
         if self.process is not None:
             self.process.kill(silent)
 
-    def _died(self) -> None:
+    def _died(self, silent: bool) -> None:
         self.world.loop.call_later(self.rng.uniform(0.5, 30.0), self.start)
 
-    @property
-    def listening(self) -> bool:
-        alive = self.process is not None and not self.process.dead
-        return alive and self.ingestor is not None and self.ingestor.listening
+    def replay(self) -> None:
+        """`gampong ingest replay`, while the ingestor runs."""
+        process = Process(f"replay-{self.name}", lambda: 0.001, lambda silent: None)
+        self.world.truth.buried()  # before some of it goes
+        owner_of = self.ingestor.owner_of if self.ingestor and self.world.registry else None
+
+        async def work() -> None:
+            letters = DeadLetters.of(self.configuration.dead_letters)
+            await replay(letters, self.world.database, self.clock, Limits(), owner_of)
+            process.dead = True
+
+        if self.letters.exists():
+            process.start(self.world.group, work)
+
+    def give_room(self) -> None:
+        """An operator moves a dead-letter file away that is too small, and gives it more room."""
+        letters = self.configuration.dead_letters
+        if letters.bytes_max > SMALL_LETTERS_BYTES:
+            return
+        if self.letters.exists():
+            moved = self.letters.with_name(f"{self.letters.name}.moved")
+            self.world.truth.letters.append(self.letters.rename(moved))
+        letters = msgspec.structs.replace(letters, bytes_max=LETTERS_BYTES)
+        self.configuration = msgspec.structs.replace(self.configuration, dead_letters=letters)
+        self.stop.set()
 
 
 class Watch:

@@ -20,10 +20,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ingest.stores import Bucket, Kept, Query, Row, Written
-from tests.simulation.loop import PROCESS, VirtualLoop
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.process import PROCESS
 
 TIMEOUT_S = 10.0
 _MARK = re.compile(r",device=([^,]+),.*?[ ,](?:frame_counter|distance_mm)=([0-9]+)")
+_OWN = re.compile("gateway_batch,|arrival,|ingestor_probe,")  # the ingestor's own, beside readings
 _POINT = re.compile(r"(\S+) (\S+) (\d+)")
 
 Mark = tuple[str, int]
@@ -107,6 +109,7 @@ class Database:
             return Kept("too_many_requests", retry_after_s=self._rng.choice([0.0, 1.0, 3.0, 20.0]))
         if bucket is not Bucket.CITY:
             return Written()
+        lines = [line for line in lines if not _OWN.match(line)]
         if self.poison and any(mark_of(line)[0] in self.poison for line in lines):
             return Kept("server_error", bisect=True)
         if mode == "torn":

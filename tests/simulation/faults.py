@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tests.simulation.faults_of_cards import CARD_FAULTS
+
 if TYPE_CHECKING:
     from tests.simulation.cloud import IngestMachine
     from tests.simulation.machine import Machine
+    from tests.simulation.process import Process
     from tests.simulation.world import World
+
+LONG_SHARE = 0.005
+OFTEN = ("gateway loses power", "power cut at a write", "agent killed", "ingestor killed")
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -31,13 +37,15 @@ class Fault(msgspec.Struct, frozen=True):
 
 def plan(rng: random.Random) -> tuple[float, list[Fault]]:
     """How long faults go on, and which."""
-    lasts_s = rng.uniform(60.0, 400.0) if rng.random() < 0.95 else rng.uniform(1800.0, 5400.0)
-    mostly = rng.sample(sorted(FAULTS), rng.randint(2, 8))
+    lasts_s = rng.uniform(30.0, 150.0)
+    if rng.random() < LONG_SHARE:
+        lasts_s = rng.uniform(900.0, 2400.0)
+    mostly = [rng.choice(OFTEN), *rng.sample(sorted(FAULTS), rng.randint(3, 8))]
     faults = []
-    for _ in range(rng.randint(2, 14)):
+    for _ in range(rng.randint(4, 16)):
         name = rng.choice(mostly)
-        seconds = rng.choice([0.5, 3.0, 12.0, 40.0, 100.0]) * rng.uniform(0.5, 1.5)
-        faults.append(Fault(rng.uniform(3.0, lasts_s), name, seconds, rng.randrange(100)))
+        seconds = rng.choice([0.5, 3.0, 12.0, 40.0, 70.0]) * rng.uniform(0.5, 1.5)
+        faults.append(Fault(rng.uniform(3.0, lasts_s), name, seconds, rng.randrange(1000)))
     return lasts_s, sorted(faults, key=lambda fault: fault.at_s)
 
 
@@ -62,16 +70,22 @@ def _anybody(world: World, fault: Fault) -> str:
     return names[fault.nth % len(names)]
 
 
+def _kill(world: World, process: Process | None, fault: Fault) -> None:
+    """It dies where it next touches the world, or at one of its next awaits: any of them."""
+    if process is None or process.dead:
+        return
+    if fault.nth % 2:
+        process.fuse = 1 + fault.nth % 61
+    else:
+        world.loop.doom(process, 1 + int(10 ** (fault.nth / 320)))
+
+
 def _kill_agent(world: World, fault: Fault) -> None:
-    process = _gateway(world, fault).process
-    if process is not None:
-        process.fuse = 1 + fault.nth % 60  # dies in the middle of what it does next
+    _kill(world, _gateway(world, fault).process, fault)
 
 
 def _kill_ingestor(world: World, fault: Fault) -> None:
-    process = _ingestor(world, fault).process
-    if process is not None:
-        process.fuse = 1 + fault.nth % 30
+    _kill(world, _ingestor(world, fault).process, fault)
 
 
 def _reboot(world: World, fault: Fault) -> None:
@@ -83,9 +97,9 @@ def _reboot(world: World, fault: Fault) -> None:
 def _step_clock(world: World, fault: Fault) -> None:
     machine = _gateway(world, fault)
     steps_ms = [-1500, 1500, -3_600_000, 3_600_000, -86_400_000 // 3, 217_331, -61_007]
-    machine.clock.off_ms += steps_ms[fault.nth % len(steps_ms)]
+    machine.step_clock(steps_ms[fault.nth % len(steps_ms)])
     if fault.nth % 3 == 0:
-        world.later(fault.seconds, lambda: machine.set_right())
+        world.later(fault.seconds, machine.set_right)
 
 
 def _restart_agent(world: World, fault: Fault) -> None:
@@ -139,6 +153,12 @@ def _share(name: str, share: float) -> Strike:
     return set_share
 
 
+def _hate(world: World, fault: Fault) -> None:
+    """Some batches draw a DISCONNECT, each time."""
+    world.broker.hates = lambda message: message.payload[-1] % 5 == fault.nth % 5
+    world.later(3 * fault.seconds, lambda: setattr(world.broker, "hates", lambda message: False))
+
+
 def _short_queue(world: World, fault: Fault) -> None:
     world.broker.queue_max = 3
     world.later(fault.seconds, lambda: setattr(world.broker, "queue_max", 1000))
@@ -152,18 +172,15 @@ def _database(mode: str) -> Strike:
     return change
 
 
-def _slow_disk(world: World, fault: Fault) -> None:
-    machine = _gateway(world, fault)
-    machine.disk_slow_s = 0.03 * fault.seconds
-    world.later(fault.seconds, lambda: setattr(machine, "disk_slow_s", 0.0))
+def _conflict(world: World, fault: Fault) -> None:
+    """The database has another type for a device's field, until somebody mends it."""
+    device = _gateway(world, fault).configuration.device[fault.nth % 3].name
+    world.database.conflicts.add(device)
+    world.later(2 * fault.seconds, lambda: world.database.conflicts.discard(device))
 
 
-def _failing_disk(world: World, fault: Fault) -> None:
-    machine = _gateway(world, fault)
-    machine.disk_failing = True
-    now = world.loop.time()
-    world.truth.cards[machine.name].failing.append((now, now + fault.seconds))
-    world.later(fault.seconds, lambda: setattr(machine, "disk_failing", False))
+def _replay(world: World, fault: Fault) -> None:
+    _ingestor(world, fault).replay()
 
 
 def _stop_ingestor(world: World, fault: Fault) -> None:
@@ -194,6 +211,7 @@ FAULTS: dict[str, Strike] = {
     "broker delivers twice": _share("duplicate_share", 0.3),
     "broker reorders topics": _share("reorder_share", 0.5),
     "broker refuses": _share("refuse_share", 0.5),
+    "broker hangs up on a batch": _hate,
     "slow client disconnected": _short_queue,
     "database away": _database("away"),
     "database slow": _database("slow"),
@@ -201,6 +219,7 @@ FAULTS: dict[str, Strike] = {
     "database 500 after writing": _database("told_no"),
     "database writes a part": _database("torn"),
     "database 401": _database("locked"),
-    "disk slow": _slow_disk,
-    "disk failing": _failing_disk,
+    "type conflict": _conflict,
+    "dead letters replayed": _replay,
+    **CARD_FAULTS,
 }

@@ -1,26 +1,22 @@
-"""Virtual time: an asyncio loop that never waits, and processes that can be killed in it.
+"""Virtual time: an event loop that never waits.
 
-`VirtualLoop.select` moves the clock to the next timer instead of sleeping. Tasks hash by the order
-of their making, so that sets of tasks are walked the same way in every run. Threads become calls on
-the loop after a virtual delay: `Executor` stands where `edge.outbox_thread` makes its
-`ThreadPoolExecutor`, and `run_in_executor` where the ingestor writes dead letters.
-
-A process is a root task with all it began. Killing one cuts what ties it to the world first (its
-connections, its disk), then cancels it: what its clean-up code still does reaches nobody.
+`VirtualLoop` has what asyncio's tasks, time-outs and groups ask of a loop, and no more: a queue of
+what is ready, and a heap of timers to whose first it moves its clock when nothing is ready. Tasks
+hash by the order of their making, so that sets of tasks are walked the same way in every run.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
-from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
-from contextvars import Context, ContextVar
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
+from typing import Any, TypeVar
 
-from edge.outbox_file import OutboxError, OutboxFailing
+from tests.simulation.process import PROCESS, Process
 
-PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
 TURNS_MAX = 200_000
 """Turns of the loop without the time moving: something spins."""
 
@@ -30,73 +26,112 @@ TURN_S = 1e-6
 TIME_MAX_S = 40_000.0
 """Far beyond any schedule and its settling."""
 
+_T = TypeVar("_T")
+
 
 class Stuck(Exception):
     """Nothing will ever happen any more, or everything happens at once."""
 
 
 class NumberedTask(asyncio.Task[Any]):
-    """A task whose hash is its number, not its address."""
+    """A task whose hash is its number, not its address; it knows whose it is."""
 
     made = 0
 
     def __init__(self, coro: Any, **kwargs: Any) -> None:
         NumberedTask.made += 1
         self.number = NumberedTask.made
+        context = kwargs.get("context")
+        self.process = PROCESS.get() if context is None else context.get(PROCESS)
         super().__init__(coro, **kwargs)
 
     def __hash__(self) -> int:
         return self.number
 
 
-def _make_task(loop: asyncio.AbstractEventLoop, coro: Any, **kwargs: Any) -> NumberedTask:
-    task = NumberedTask(coro, loop=loop, **kwargs)
-    context = kwargs.get("context")
-    process = PROCESS.get() if context is None else context.get(PROCESS)
-    if process is not None:
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
-    return task
+class Call:
+    """A callback that is ready or has its time."""
+
+    __slots__ = ("args", "callback", "context", "gone", "time_s")
+
+    def __init__(self, callback: Any, args: Any, context: Context | None, time_s: float) -> None:
+        self.callback, self.args, self.time_s = callback, args, time_s
+        self.context = copy_context() if context is None else context
+        self.gone = False
+
+    def cancel(self) -> None:
+        self.gone = True
+        self.callback = self.args = None
+
+    def cancelled(self) -> bool:
+        return self.gone
+
+    def when(self) -> float:
+        return self.time_s
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Its clock starts at 0 and moves only when nothing else can be done."""
+    """Its clock starts at 0 and moves only when nothing else can be done.
+
+    `doom` kills a process after so many of its steps, which is at any of its awaits.
+    """
 
     def __init__(self) -> None:
+        self._running = self._closed = False
         super().__init__()
-        self._now, self._turns = 0.0, 0
+        self._now, self._turns, self._timers = 0.0, 0, 0
+        self._ready: deque[Call] = deque()
+        self._later: list[tuple[float, int, Call]] = []
+        self._doomed: dict[Process, int] = {}
+        self._on_exception: Any = None
         self.time_max_s = TIME_MAX_S
-        self._selector = self
-        self.set_task_factory(_make_task)
         NumberedTask.made = 0
+
+    def doom(self, process: Process, steps: int) -> None:
+        """Let it die before its step of that number from now."""
+        self._doomed[process] = steps
+
+    def spare(self, process: Process) -> None:
+        """Let it live."""
+        self._doomed.pop(process, None)
+
+    # What tasks, futures and time-outs ask for
 
     def time(self) -> float:
         return self._now
 
-    def select(self, timeout: float | None) -> list[Any]:
-        self._turns += 1
-        if timeout is None:
-            raise Stuck("nothing is scheduled")
-        self._now += max(timeout, TURN_S)
-        if self._now > self.time_max_s:
-            raise Stuck(f"still busy at {self._now:.0f}")
-        if timeout > 0:
-            self._turns = 0
-        elif self._turns > TURNS_MAX:
-            raise Stuck(f"spins at {self._now:.3f}")
-        return []
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> Call:
+        call = Call(callback, args, context, 0.0)
+        self._ready.append(call)
+        return call
 
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are none: no socket is open."""
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Call:
+        call = Call(callback, args, context, when)
+        self._timers += 1
+        heappush(self._later, (when, self._timers, call))
+        return call
 
-    def _write_to_self(self) -> None:
-        """Nobody sleeps."""
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Call:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **kwargs: Any) -> Any:
+        return NumberedTask(coro, loop=self, **kwargs)
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
+        """A thread's work, after the disk's delay: where the ingestor writes dead letters."""
         process = PROCESS.get()
-        future: asyncio.Future[Any] = self.create_future()
+        future = self.create_future()
 
         def work() -> None:
             if process is not None and not process.trip("file"):
@@ -113,142 +148,93 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.call_later(process.disk_s() if process else 0.0, work)
         return future
 
+    def get_debug(self) -> bool:
+        return False
 
-class Process:
-    """A process of ours that runs, until it ends or is killed.
+    def is_running(self) -> bool:
+        return self._running
 
-    `trip` is called wherever it touches the world; `fuse` counts them down to a death that falls
-    exactly there. `cut` is what a kill does to its connections: `reset` (the kernel closes them) or
-    `silent` (the power is gone, nobody is told).
-    """
+    def is_closed(self) -> bool:
+        return self._closed
 
-    def __init__(self, name: str, disk_s: Callable[[], float], on_death: Callable[[], None]):
-        self.name, self.disk_s, self._on_death = name, disk_s, on_death
-        self.dead = False
-        self.fuse: int | None = None
-        self.trips = 0
-        self.connections: list[Any] = []
-        self.executor: Executor | None = None
-        self.sink: Any = None
-        self.root: asyncio.Task[Any] | None = None
-        self.tasks: set[asyncio.Task[Any]] = set()
-        self.ended = asyncio.Event()
+    def close(self) -> None:
+        self._closed = True
 
-    def trip(self, where: str) -> bool:
-        """Whether the process still lives after touching the world here."""
-        if self.dead:
-            return False
-        self.trips += 1
-        if self.fuse is not None:
-            self.fuse -= 1
-            if self.fuse <= 0:
-                self.kill()
-        return not self.dead
+    def set_exception_handler(self, handler: Any) -> None:
+        self._on_exception = handler
 
-    def kill(self, silent: bool = False) -> None:
-        """End it as `kill -9` does, or as a power cut does."""
-        if self.dead:
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._on_exception is not None:
+            self._on_exception(self, context)
+
+    # How it runs
+
+    def run_until_complete(self, future: Any) -> Any:
+        """The result of a coroutine or a future.
+
+        Raises:
+            Stuck: it will never come.
+        """
+        waited = asyncio.ensure_future(future, loop=self)
+        before = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._finalize)
+        asyncio._set_running_loop(self)
+        self._running = True
+        try:
+            while not waited.done():
+                self._turn()
+        finally:
+            self._running = False
+            asyncio._set_running_loop(None)
+            sys.set_asyncgen_hooks(*before)
+        return waited.result()
+
+    def _turn(self) -> None:
+        """All that is ready now, once; when nothing is, the time moves first."""
+        ready, later = self._ready, self._later
+        if ready:
+            self._turns += 1
+            self._now += TURN_S
+            if self._turns > TURNS_MAX:
+                raise Stuck(f"spins at {self._now:.3f}")
+        else:
+            while later and later[0][2].gone:
+                heappop(later)
+            if not later:
+                raise Stuck("nothing is scheduled")
+            self._turns = 0
+            self._now = max(self._now + TURN_S, later[0][0])
+            if self._now > self.time_max_s:
+                raise Stuck(f"still busy at {self._now:.0f}")
+        now = self._now
+        while later and later[0][0] <= now:
+            call = heappop(later)[2]
+            if not call.gone:
+                ready.append(call)
+        for _ in range(len(ready)):
+            call = ready.popleft()
+            if self._doomed:
+                self._count_down(call)
+            if not call.gone:
+                self._run(call)
+
+    def _run(self, call: Call) -> None:
+        try:
+            call.context.run(call.callback, *call.args)
+        except Exception as error:  # noqa: BLE001 - as every event loop does
+            words = {"message": f"exception in {call.callback!r}", "exception": error}
+            self.call_exception_handler(words)
+
+    def _count_down(self, call: Call) -> None:
+        """Whether the step's owner dies before it; the step itself meets its cancellation."""
+        process = None if call.gone else call.context.get(PROCESS)
+        if process is None or process not in self._doomed:
             return
-        self.dead = True
-        for connection in tuple(self.connections):
-            connection.process_died(silent)
-        if self.executor is not None:
-            self.executor.die()
-        self._on_death()
-        self._reap()
+        self._doomed[process] -= 1
+        if self._doomed[process] <= 0:
+            del self._doomed[process]
+            process.kill()
 
-    def _reap(self) -> None:
-        """Cancel until all is gone: a cancellation can drown in a connection that is lost."""
-        if self.root is not None and not self.root.done():
-            self.root.cancel()
-            for task in list(self.tasks):
-                task.cancel()
-            self.root.get_loop().call_later(0.5, self._reap)
-
-    def start(self, group: asyncio.TaskGroup, work: Callable[[], Awaitable[None]]) -> None:
-        """Run `work` as this process."""
-
-        async def run() -> None:
-            PROCESS.set(self)
-            try:
-                await work()
-            except asyncio.CancelledError:
-                if not self.dead:
-                    raise
-            except BaseExceptionGroup as error:
-                if not self.dead:
-                    raise
-                error.split(asyncio.CancelledError)
-            except OutboxError:
-                if not self.dead:
-                    raise
-            finally:
-                self.ended.set()
-
-        self.root = group.create_task(run(), context=Context())
-
-
-class Executor:
-    """One thread's work, in turn, each call after the disk's delay."""
-
-    saw: Callable[[Process, str, tuple[Any, ...], Any], None]
-    """Set by the world: told of each call that succeeded, at that moment."""
-    refuse: Callable[[Process, str], OutboxFailing | None]
-    """Set by the world: a disk that fails now."""
-
-    def __init__(self, max_workers: int, thread_name_prefix: str = "") -> None:
-        process = PROCESS.get()
-        assert process is not None and max_workers == 1
-        self._process, self._loop = process, asyncio.get_running_loop()
-        self._waiting: deque[tuple[Any, Future[Any]]] = deque()
-        process.executor = self
-        self.opened: Any = None
-
-    def submit(self, call: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        if self._process.dead:
-            future.set_exception(OutboxFailing("killed", ""))
-            return future
-        self._waiting.append((call, future))
-        if len(self._waiting) == 1:
-            self._loop.call_later(self._process.disk_s(), self._next)
-        return future
-
-    def die(self) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(OutboxFailing("killed", ""))
-
-    def shutdown(self, wait: bool = True) -> None:
-        """Nothing to end."""
-
-    def _next(self) -> None:
-        if not self._waiting:
-            return
-        call, future = self._waiting[0]
-        name = getattr(call, "func", call).__name__
-        if not self._process.trip(f"before {name}"):
-            return
-        refused = Executor.refuse(self._process, name)
-        error: BaseException | None = refused
-        result = None
-        if refused is None:
-            try:
-                result = call()
-            except Exception as failure:  # noqa: BLE001 - handed to whoever waits, as a thread does
-                error = failure
-        if name == "open" and error is None:
-            self.opened = result
-        if error is None:
-            Executor.saw(self._process, name, getattr(call, "args", ()), result)
-        if not self._process.trip(f"after {name}"):
-            return
-        self._waiting.popleft()
-        if not future.cancelled():
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-        if self._waiting:
-            self._loop.call_later(self._process.disk_s(), self._next)
+    def _finalize(self, generator: AsyncGenerator[Any, None]) -> None:
+        if not self._closed:
+            self.create_task(generator.aclose())
