@@ -53,11 +53,12 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """A message to publish at QoS 1."""
+    """A message to publish, at QoS 1 unless it says 0."""
 
     topic: str
     payload: bytes
     retain: bool = False
+    qos: int = 1
     expiry_s: int | None = None
     content_type: str = ""
     correlation: bytes = b""
@@ -150,15 +151,16 @@ class Connection:
         return self._codes.pop(receipt.mid or 0, DELIVERED)
 
     async def subscribe(self, topics: Iterable[str], own: bool = True, kept: bool = True) -> None:
-        """Subscribe at QoS 1; without `own`, not to what this client publishes; without `kept`,
-        not to what was retained before. (mosquitto 2.0 keeps the options of a first subscription
-        to the same topic: end that one before.)
+        """Subscribe at QoS 0: a confirmation that is lost makes a repeat, and acknowledging each
+        would cost as much as it does. Without `own`, not to what this client publishes; without
+        `kept`, not to what was retained before. (mosquitto 2.0 keeps the options of a first
+        subscription to the same topic: end that one before.)
 
         Raises:
             ConnectionLost: the broker refused, or went away.
         """
         options = SubscribeOptions(
-            qos=QoS.AT_LEAST_ONCE, no_local=not own, retain_handling=0 if kept else 2
+            qos=QoS.AT_MOST_ONCE, no_local=not own, retain_handling=0 if kept else 2
         )
         try:
             await self._client.subscribe([(topic, options) for topic in topics])
@@ -192,7 +194,7 @@ class Connection:
         return await self._client.publish(
             message.topic,
             message.payload,
-            qos=1,
+            qos=message.qos,
             retain=message.retain,
             properties=_properties(message),
         )

@@ -40,7 +40,7 @@ from edge.uplink_snapshot import LastReadings
 from edge.window import Window
 from wire.batch import CONTENT_TYPE
 from wire.configuration import ConfigurationError
-from wire.messages import encode_message
+from wire.messages import pack_message
 from wire.topics import TIME_TOPIC, Leaf, topic
 
 CONNECT_S = 20.0
@@ -117,6 +117,9 @@ class Uplink:
             if self._connection is not None:
                 self._connection = None
                 self._window.disconnected(self._clock.monotonic(), lost.code if lost else None)
+            # Python 3.11's TaskGroup drops a cancellation that comes in the turn a child fails.
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError
             if lost is None:
                 return
             _log.warning("event=uplink_down reason=%r", str(lost))
@@ -180,22 +183,21 @@ class Uplink:
             await self._outbox.new_epoch(reason)
             self._rows.clear()
             raise ConnectionLost(f"{reason}: going on under a new epoch")
-        inventory_topic = topic(self._gateway, Leaf.INVENTORY)
-        payload = encode_message(inventory(self._configuration))
+        devices = pack_message(inventory(self._configuration))
         for message in (
-            Outgoing(inventory_topic, payload, retain=True),
+            Outgoing(topic(self._gateway, Leaf.INVENTORY), devices, retain=True),
             await self._status(online=True),
         ):
             code = await connection.publish(message)
             if code >= 0x80:
                 _log.error("event=refused topic=%s code=0x%02x", message.topic, code)
 
-    async def _status(self, online: bool) -> Outgoing:
+    async def _status(self, online: bool, qos: int = 1) -> Outgoing:
         trusted = self._timekeeping.time_trusted()
         status = await self._report.status(online, trusted, self.alarms)
-        payload = encode_message(status)
+        payload = pack_message(status)
         self._inbox.said(payload, online)
-        return Outgoing(topic(self._gateway, Leaf.STATUS), payload, retain=True)
+        return Outgoing(topic(self._gateway, Leaf.STATUS), payload, retain=True, qos=qos)
 
     async def _tell(self, connection: Connection) -> None:
         """The status each minute, and soon after an alarm or a link has changed.
@@ -210,8 +212,9 @@ class Uplink:
             news = self.alarms + self._report.news
             due_s = told_s + self._configuration.uplink.status_interval_s
             if news != told or self._clock.uptime_s() >= due_s:
+                # At QoS 0 without news: another comes in a minute, not worth an answer's bytes.
+                await connection.publish(await self._status(online=True, qos=int(news != told)))
                 told_s, told = self._clock.uptime_s(), news
-                await connection.publish(await self._status(online=True))
 
     async def _doubt_dates(self) -> None:
         """Certificates whose dates couldn't be judged are judged once they can be."""

@@ -8,8 +8,9 @@ Theory. A batch is *in flight* while a copy of it may be in the broker. A copy c
 equal to the confirm time-out, counted by the broker from when it has the copy; a PUBACK says it
 has, a lost connection says it may. So a copy is dead one time-out after its PUBACK, or after the
 connection that carried it was lost, and only then may the next be sent: there are never two. A copy
-in flight takes a place in its lane's window until it is dead or the far side has answered; a lost
-one takes none on `batch`: what is new doesn't wait for what the link did before.
+in flight takes a place in its lane's window until it is dead or the far side has answered. On
+`batch` the first `LOST_MAX` lost ones take none: what is new doesn't wait for what the link did
+before, and a link that comes and goes leaves no more copies behind than that.
 
     a batch     event                         becomes
     ready       sent                          sent         (takes a place)
@@ -51,6 +52,10 @@ BLAMES_PACKET = frozenset({0x81, 0x82, 0x95, 0x99})
 STRIKES_MAX = 3
 LIVE_MAX = 16
 """Batches on the live lane that wait for a place; more, and the oldest turns into backlog."""
+
+LOST_MAX = 16
+"""Lost copies on the live lane that take no place: the events (30 a minute) and the telemetry that
+a gateway seals in one time-out. More, and they do."""
 
 HELD_PER_PLACE = 4
 """Batches on hold for each place of a lane; more, and the lane waits for the first to end."""
@@ -365,7 +370,7 @@ class Window:
         copies = [copy for copy in self.copies.values() if copy.leaf is leaf]
         held = sum(copy.state is _State.HELD for copy in copies)
         lost = sum(copy.state is _State.LOST for copy in copies) if leaf is Leaf.BATCH else 0
-        taken = len(copies) - held - lost
+        taken = len(copies) - held - min(lost, LOST_MAX)
         return not lane.deaf and taken < lane.places and held < lane.places * HELD_PER_PLACE
 
     def _send(self, now: float, sequence: int, leaf: Leaf) -> Send:

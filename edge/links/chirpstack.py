@@ -9,7 +9,7 @@ found to be a repeat. When the outbox can't commit (`NotAccepted`), we hang up w
 and come back later: the session holds what is ours until then.
 
 A client that died keeps nothing: each connection has a new one, and the session lives in the
-broker. Up to 64 uplinks are committed at once; behind them a bounded queue, and when that is full
+broker. Up to 256 uplinks are committed at once; behind them a bounded queue, and when that is full
 the connection isn't read on. No Receive Maximum is announced: mosquitto 2.0.11 (Debian 12) goes
 over it when it resumes a session, and the client library then rightly hangs up, for ever. A message
 over 256 KiB never comes: the broker has to drop it (Maximum Packet Size, MQTT 5, 3.1.2.11.4).
@@ -39,7 +39,7 @@ from wire.clock import Clock
 from wire.configuration import ConfigurationError
 from wire.messages import LinkStatus
 
-IN_FLIGHT = 64
+IN_FLIGHT = 256
 PACKET_BYTES_MAX = 256 * 1024
 RECEIVE_MAXIMUM = 65_535  # the protocol's own: as good as none
 QUEUED_MESSAGES, QUEUED_BYTES = 256, 4 * 1024 * 1024  # not looked at yet; full: not read on

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, Self, TypeVar
 
-import msgspec
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -135,7 +134,7 @@ class Ear(Client):
     def _arrived(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         at, payload, leaf = time.monotonic(), bytes(message.payload), message.topic.split("/")[3]
         if leaf == Leaf.STATUS:
-            self.statuses.append(msgspec.json.decode(payload, type=Status))
+            self.statuses.append(decode_message(payload, Status))
         elif leaf == Leaf.CONFIRM:
             for fate in decode_message(payload, Confirm).fates:
                 self.fates.setdefault(fate.sequence, (at, fate))

@@ -24,7 +24,7 @@ from devices.chirpstack import Uplink, topic_of, write_envelope
 from edge.outbox_export import Export, look_at
 from edge.outbox_reader import OutboxSummary
 from gampong.truth import stored_points
-from ingest.stores import Bucket, Query, Row, Store
+from ingest.stores import Query, Row, Store
 from ingest.stores.configuration import SqliteSettings
 from ingest.stores.open import open_store
 from tests.line.sensors import FREE_MM, Bus, Ranger
@@ -212,7 +212,6 @@ class Street:
                     fields=fields,
                     start_ms=0,
                     stop_ms=stop_ms,
-                    bucket=Bucket.HEALTH,
                 )
             )
 

@@ -22,7 +22,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.servers import Server
 from wire.batch import BatchKey, decode_batch
-from wire.messages import CloudTime, Confirm, Fate, Inventory, Status, encode_message
+from wire.messages import (
+    CloudTime,
+    Confirm,
+    Fate,
+    Inventory,
+    Status,
+    decode_message,
+    encode_message,
+)
 from wire.topics import TIME_TOPIC, Leaf, every, shared, topic
 
 WAIT_S = 20.0
@@ -134,9 +142,9 @@ class FarSide:
     def _arrived(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         gateway, leaf = message.topic.split("/")[2:4]
         if leaf == Leaf.STATUS:
-            self.statuses.append(msgspec.json.decode(message.payload, type=Status))
+            self.statuses.append(decode_message(bytes(message.payload), Status))
         elif leaf == Leaf.INVENTORY:
-            self.inventories.append(msgspec.json.decode(message.payload, type=Inventory))
+            self.inventories.append(decode_message(bytes(message.payload), Inventory))
         else:
             self._take(gateway, Leaf(leaf), message)
 

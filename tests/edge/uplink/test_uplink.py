@@ -8,11 +8,11 @@ import secrets
 import shutil
 from collections.abc import Awaitable, Callable
 
-import msgspec
 import pytest
 
 from edge.configuration import EdgeConfiguration
 from tests.edge.uplink.far_side import (
+    WAIT_S,
     FarSide,
     confirm,
     hold,
@@ -24,7 +24,7 @@ from tests.edge.uplink.far_side import (
 from tests.edge.uplink.gateway import NAME, Running, configuration, drained, running
 from tests.servers import Mosquitto
 from wire.batch import CONTENT_TYPE, digest
-from wire.messages import Inventory, Status, encode_message
+from wire.messages import Inventory, Status, decode_message, encode_message
 from wire.topics import Leaf, topic
 
 STATUS = topic(NAME, Leaf.STATUS)
@@ -45,7 +45,7 @@ def run(settings: EdgeConfiguration, scenario: Callable[[Running], Awaitable[Non
 
 
 def status_of(broker: Mosquitto) -> Status:
-    return msgspec.json.decode(retained(broker, STATUS), type=Status)
+    return decode_message(retained(broker, STATUS), Status)
 
 
 def test_a_sealed_batch_goes_live_with_its_key_and_is_settled_by_its_confirmation(tmp_path, broker):
@@ -72,8 +72,8 @@ def test_inventory_and_status_are_retained_and_the_goodbye_says_offline(tmp_path
         with FarSide(broker) as cloud:
             async with drained(gateway):
                 await until(lambda: cloud.statuses)
-                assert msgspec.json.decode(
-                    retained(broker, topic(NAME, Leaf.INVENTORY)), type=Inventory
+                assert decode_message(
+                    retained(broker, topic(NAME, Leaf.INVENTORY)), Inventory
                 ) == Inventory(gateway=NAME, site="s", seal_interval_s=60)
                 status = status_of(broker)
                 assert status.online
@@ -143,6 +143,23 @@ def test_a_broker_killed_and_restarted_empty_loses_nothing(tmp_path, broker):
                 assert retained(broker, topic(NAME, Leaf.INVENTORY))
         assert ledger.stored == 9
         assert set(cloud.copies.values()) <= {1, 2}
+
+    run(configuration(tmp_path, broker), scenario)
+
+
+def test_an_uplink_told_to_end_in_the_turn_its_link_is_lost_ends(tmp_path, broker):
+    async def scenario(gateway: Running) -> None:
+        with FarSide(broker) as cloud:
+            async with asyncio.TaskGroup() as group:
+                draining = group.create_task(gateway.uplink.drain())
+                await until(lambda: cloud.statuses)
+                [child] = [task for task in asyncio.all_tasks() if "Inbox.listen" in repr(task)]
+                child.add_done_callback(lambda _: draining.cancel())
+                broker.kill()
+                done, _ = await asyncio.wait([draining], timeout=WAIT_S)
+                draining.cancel()
+            assert done == {draining}
+            assert draining.cancelled()
 
     run(configuration(tmp_path, broker), scenario)
 
