@@ -1,9 +1,10 @@
 # Everything a newcomer runs. ARGS is handed on: make demo ARGS="--speed 60 --seconds 60"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test live check faults lock clean
+.PHONY: help setup demo test live check chaos faults bench lock clean
 
 ARGS ?=
 SEEDS ?= 1000
+MINUTES ?= 20
 BIN := .venv/bin
 
 help: ## this list
@@ -22,7 +23,7 @@ test: setup ## the tests, on the embedded store and a real mosquitto
 	@$(BIN)/python -m pytest -m "not live and not browser" $(ARGS)
 
 live: setup ## the same line on real mosquitto, InfluxDB 2 and Chromium
-	@deploy/setup/need.sh mosquitto chromium
+	@deploy/setup/need.sh mosquitto chromium cc
 	@deploy/influxd/build.sh
 	@$(BIN)/python -m pytest -m "live or browser" $(ARGS)
 
@@ -32,8 +33,20 @@ check: setup ## format, lint, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
-faults: setup ## schedules of faults on the whole line, in virtual time (SEEDS=1000)
+faults: setup ## schedules of faults on the whole line, in virtual time (SEEDS=1000 ARGS=--mutants)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
+
+chaos: setup ## real faults on real mosquitto and InfluxDB 2, at random (MINUTES=20)
+	@deploy/setup/need.sh mosquitto cc
+	@deploy/influxd/build.sh
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
+
+bench: setup ## every figure of docs/performance.md beside its peer, 25 minutes (ARGS="--only agent_wire")
+	@deploy/setup/need.sh mosquitto openssl strace ip || echo "bench: goes on with what there is"
+	@deploy/influxd/build.sh || echo "bench: goes on without InfluxDB"
+	@deploy/thingsboard/install.sh || echo "bench: goes on without the ThingsBoard gateway"
+	@deploy/telegraf/build.sh || echo "bench: goes on without Telegraf"
+	@$(BIN)/python -m bench --out bench/results $(ARGS)
 
 lock: ## requirements/*.txt again from pyproject.toml (LOCK_ARGS=--upgrade for newer ones)
 	@deploy/setup/lock.sh

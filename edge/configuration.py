@@ -164,11 +164,18 @@ class Device(Configuration, frozen=True):
     maintenance: bool = False
 
 
+class CloudBroker(Broker, frozen=True):
+    """The uplink's: above a seal interval, so that batches and confirmations keep it alive and a
+    mobile link pays for no ping."""
+
+    keepalive_s: int = 75
+
+
 class EdgeConfiguration(Configuration, frozen=True):
     """The whole of `gateway.toml`."""
 
     gateway: Gateway
-    broker: Broker = Broker()
+    broker: CloudBroker = CloudBroker()
     outbox: OutboxSettings = OutboxSettings()
     uplink: UplinkSettings = UplinkSettings()
     time: TimeSettings = TimeSettings()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from edge.configuration import EdgeConfiguration
     from wire.clock import CityTime
+    from wire.configuration import Broker
     from wire.messages import Ledger
 
 UNUSABLE = 2
@@ -205,7 +206,7 @@ def _described(configuration: EdgeConfiguration) -> list[str]:
 
 def _readable_by_all(configuration: EdgeConfiguration) -> list[Path]:
     """Secrets that any user of the machine could read."""
-    brokers = [configuration.broker]
+    brokers: list[Broker] = [configuration.broker]
     brokers += [link.broker for link in configuration.link if hasattr(link, "broker")]
     files = [broker.password_file for broker in brokers]
     files += [broker.tls.key_file for broker in brokers if broker.tls]

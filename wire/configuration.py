@@ -40,7 +40,7 @@ class Broker(Configuration, frozen=True):
 
     host: str = "127.0.0.1"
     port: int = 1883
-    keepalive_s: int = 75  # above a seal interval: batches and confirmations keep a link alive
+    keepalive_s: int = 30
     username: str = ""
     password_file: str = ""
     tls: Tls | None = None

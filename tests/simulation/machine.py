@@ -12,6 +12,7 @@ from devices.chirpstack import Uplink
 from edge.agent import run_agent
 from edge.configuration import (
     ChirpStack,
+    CloudBroker,
     Container,
     Device,
     EdgeConfiguration,
@@ -104,7 +105,7 @@ class Machine:
         container = Container(empty_mm=4500.0, full_mm=0.0)
         return EdgeConfiguration(
             gateway=Gateway(name=self.gateway, site="pasar"),
-            broker=Broker(keepalive_s=rng.choice([10, 30, 60])),
+            broker=CloudBroker(keepalive_s=rng.choice([10, 30, 60])),
             outbox=OutboxSettings(
                 path=str(self.card.path),
                 bytes_max=bytes_max,

@@ -50,7 +50,9 @@ def test_a_packed_message_that_expands_too_far_is_refused_by_its_header() -> Non
 
 
 def test_a_message_packed_by_an_unknown_dictionary_is_refused_and_says_which() -> None:
-    samples = [f"{n} sample {n * n}".encode() for n in range(500)]
+    samples: list[bytes | bytearray | memoryview] = [
+        f"{n} sample {n * n}".encode() for n in range(500)
+    ]
     other = zstandard.train_dictionary(4096, samples, dict_id=77)
     packed = zstandard.ZstdCompressor(dict_data=other).compress(b"{}")
     with pytest.raises(BadMessage, match="77"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.agent import boot_id
 from edge.configuration import (
+    CloudBroker,
     EdgeConfiguration,
     Gateway,
     OutboxSettings,
@@ -28,7 +29,6 @@ from edge.uplink_snapshot import LastReadings
 from tests.edge.uplink.far_side import WAIT_S
 from tests.servers import Server
 from wire.clock import SystemClock
-from wire.configuration import Broker
 from wire.messages import Ledger
 
 NAME = "gateway-1"
@@ -76,7 +76,7 @@ def configuration(folder: Path, broker: Server, **uplink: Any) -> EdgeConfigurat
     sending = {"confirm_timeout_s": 1.0, "nobody_listens_probe_s": 0.2, "retry_s_max": 2.0} | uplink
     return EdgeConfiguration(
         gateway=Gateway(name=NAME, site="s"),
-        broker=Broker(host=broker.host, port=broker.port),
+        broker=CloudBroker(host=broker.host, port=broker.port),
         outbox=OutboxSettings(path=str(folder / "outbox.db"), ballast_bytes=0),
         uplink=UplinkSettings(**sending),
         time=TimeSettings(trust="system"),
