@@ -111,7 +111,8 @@ def _access_point(answers: _Answers) -> dict[str, Value]:
     if answers.clients is not None:
         fields["clients"] = sum(station.assoc for station in answers.clients.clients.values())
     if answers.status is not None and answers.status.airtime is not None:
-        fields["channel_utilization"] = answers.status.airtime.utilization / FULL_AIRTIME
+        share = answers.status.airtime.utilization / FULL_AIRTIME
+        fields["channel_utilization"] = round(share, 4)  # finer than a 255th; no digits to pay for
     if answers.device is not None and answers.device.statistics is not None:
         fields["rx_bytes"] = answers.device.statistics.rx_bytes
         fields["tx_bytes"] = answers.device.statistics.tx_bytes

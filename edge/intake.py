@@ -113,7 +113,8 @@ class Intake:
         return lines
 
     def take_uplink(self, uplink: Uplink) -> list[Line]:
-        """A network server's uplink: the lines to journal, none when refused.
+        """A network server's uplink: the lines to journal, none when refused. A channel that isn't
+        configured is nobody's reading, unless none of the message is.
 
         Records are taken oldest first, so that each finds its device's state as it was then.
         """
@@ -125,11 +126,12 @@ class Intake:
         heard = radio_fields(uplink)
         decoded = self._decoded(driver, payload)
         lines = []
-        for values in sorted(decoded, key=lambda v: v.time_ms or uplink.time_ms):
-            known = self._by_identity.get((uplink.dev_eui, values.channel))
-            if known is None:
-                self.refuse(Refusal.UNKNOWN_DEVICE)
-            elif values.time_ms is None:
+        configured = [v for v in decoded if (uplink.dev_eui, v.channel) in self._by_identity]
+        if decoded and not configured:
+            self.refuse(Refusal.UNKNOWN_DEVICE)
+        for values in sorted(configured, key=lambda v: v.time_ms or uplink.time_ms):
+            known = self._by_identity[uplink.dev_eui, values.channel]
+            if values.time_ms is None:
                 lines += self._take_at(known, values, uplink.time_ms, heard)
             else:
                 lines += self._take_at(known, values, values.time_ms, {})

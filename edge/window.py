@@ -7,8 +7,9 @@ answers.
 Theory. A batch is *in flight* while a copy of it may be in the broker. A copy carries an expiry
 equal to the confirm time-out, counted by the broker from when it has the copy; a PUBACK says it
 has, a lost connection says it may. So a copy is dead one time-out after its PUBACK, or after the
-connection that carried it was lost, and only then may the next be sent: there are never two. A copy
-in flight takes a place in its lane's window until it is dead or the far side has answered. On
+connection that carried it was lost, and only then may the next be sent: there are never two. (A
+restarted agent doesn't know its former copies: for one time-out there can be two, and no harm.) A
+copy in flight takes a place in its lane's window until it is dead or the far side has answered. On
 `batch` the first `LOST_MAX` lost ones take none: what is new doesn't wait for what the link did
 before, and a link that comes and goes leaves no more copies behind than that.
 

@@ -20,6 +20,8 @@ from wire.line import parse_line
 
 NOW = 1_790_000_000_000
 BIN_EUI, BAY_EUI, STRANGER = "24e124713b493357", "24e124713b493358", "ffffffffffffffff"
+FOUR_EUI, THIRD_EUI = "a840410000000001", "a840410000000002"
+"""A device for four bins, with two of them configured, and one whose third alone is."""
 CONFIGURATION = load_configuration(
     f"""
 [gateway]
@@ -70,6 +72,29 @@ name = "bin-2"
 driver = "milesight_em400"
 link = "lns"
 dev_eui = "{BIN_EUI}"
+container = {{ empty_mm = 1100.0, full_mm = 100.0 }}
+
+[[device]]
+name = "bin-3"
+driver = "dragino_dds04"
+link = "lns"
+dev_eui = "{FOUR_EUI}"
+container = {{ empty_mm = 1100.0, full_mm = 100.0 }}
+
+[[device]]
+name = "bin-4"
+driver = "dragino_dds04"
+link = "lns"
+dev_eui = "{FOUR_EUI}"
+channel = "2"
+container = {{ empty_mm = 1100.0, full_mm = 100.0 }}
+
+[[device]]
+name = "bin-5"
+driver = "dragino_dds04"
+link = "lns"
+dev_eui = "{THIRD_EUI}"
+channel = "3"
 container = {{ empty_mm = 1100.0, full_mm = 100.0 }}
 
 [[device]]
@@ -125,9 +150,11 @@ class Bench:
         return +self.tally.counts
 
 
-def uplink(eui: str = BIN_EUI, time_ms: int = NOW, data: bytes = b"", **radio) -> Uplink:
+def uplink(
+    eui: str = BIN_EUI, time_ms: int = NOW, data: bytes = b"", f_port: int = 85, **radio
+) -> Uplink:
     payload = data or encode("milesight_em400", distance_mm=600.0, battery_level=0.9)
-    return Uplink(eui, 85, payload, time_ms, **radio)
+    return Uplink(eui, f_port, payload, time_ms, **radio)
 
 
 def encode(driver: str, event: bool = False, **fields) -> bytes:
@@ -278,6 +305,23 @@ def test_an_uplink_that_cannot_be_is_refused_with_its_reason(change, reason):
     assert bench.intake.take_uplink(uplink(**change)) == []
     assert bench.counts() == {("taken", ""): 1, ("refused", reason): 1}
     assert bench.intake.changed_states() == {}
+
+
+FOUR_BINS = bytes.fromhex("0d4a03160318031a031501")
+ONE_BIN = bytes.fromhex("8d4101f400000000000001")
+
+
+def test_a_channel_that_nobody_configured_is_left_out_without_a_refusal():
+    bench = Bench()
+    lines = bench.intake.take_uplink(uplink(eui=FOUR_EUI, data=FOUR_BINS, f_port=2))
+    assert [line.device for line in lines] == ["bin-3", "bin-4"]
+    assert bench.counts() == {("taken", ""): 2}
+
+
+def test_a_message_of_which_no_channel_is_configured_is_refused_once():
+    bench = Bench()
+    assert bench.intake.take_uplink(uplink(eui=THIRD_EUI, data=ONE_BIN, f_port=2)) == []
+    assert bench.counts() == {("taken", ""): 1, ("refused", "unknown_device"): 1}
 
 
 @pytest.mark.parametrize("time_ms", [EARLIEST_MS, NOW + DAY_MS])
