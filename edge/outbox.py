@@ -116,13 +116,16 @@ class Outbox(OutboxReader):
     def journal(self, lines: Sequence[Line], counts: Counts) -> list[bool]:
         """Commit lines whose source waits for it. False where a line came before, within 31 days.
 
-        Counts accepted and refused{repeat} itself; `counts` holds what the caller took.
+        Counts accepted and refused{repeat} itself; `counts` holds what the caller took. Counts
+        alone, without lines, need no room.
         """
         _check_counts(counts)
         entries = [Entry.of(line, self._boots.current) for line in lines]
 
         def work(now_ms: int) -> list[bool]:
-            self._room.make(pages_for((), sum(len(e.text) for e in entries)), self._window, now_ms)
+            if entries:
+                size = sum(len(entry.text) for entry in entries)
+                self._room.make(pages_for((), size), self._window, now_ms)
             fresh = [add_key(self._connection, line) for line in lines]
             for entry, new in zip(entries, fresh, strict=True):
                 if new:

@@ -1,9 +1,10 @@
 """Room: what is given up when the outbox is full, and the ballast that a full disk gives back.
 
 Full means `bytes_max`: confirmed rows go first, then the oldest telemetry, then the oldest events,
-never what is in the uplink's window or already confirmed in memory; each reading counted. A full
-*disk* isn't the outbox's doing, so there only confirmed rows go: nothing accepted is given up, the
-ballast is released so that confirmations still find room, and new readings are refused.
+never what is in the uplink's window or already confirmed in memory, each reading counted; last the
+oldest keys of uplinks. A full *disk* isn't the outbox's doing, so there only confirmed rows and
+keys go: nothing accepted is given up, the ballast is released so that confirmations still find
+room, and new readings are refused.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ KEYS_SHARE = 8
 """Keys take at most this part of `bytes_max`, and about `KEY_BYTES` each."""
 
 KEY_BYTES = 24
+KEYS_AT_ONCE = 100
 LOOK_S = 10.0
 """How often a disk that was full is asked for its free space."""
 
@@ -79,6 +81,8 @@ class Room:
         for event in () if self.disk_full else (0, 1):
             while self._missing(pages) > 0 and self._drop_oldest(event, protect, now_ms):
                 pass
+        while self._missing(pages) > 0 and self._forget_keys():
+            pass
         if self._missing(pages) > 0:
             remedy = "Raise outbox.bytes_max, or let it reach its broker"
             if self.disk_full:
@@ -143,6 +147,14 @@ class Room:
         rows = self._connection.execute(sql).fetchall()
         delete_batches(self._connection, [sequence for (sequence,) in rows])
         return bool(rows)
+
+    def _forget_keys(self) -> bool:
+        """The oldest keys, at last: an uplink that is taken twice does less harm than none."""
+        sql = "SELECT time_ms FROM keys ORDER BY time_ms LIMIT 1 OFFSET ?"
+        oldest = self._connection.execute(sql, (KEYS_AT_ONCE,)).fetchone()
+        if oldest:
+            self._connection.execute("DELETE FROM keys WHERE time_ms <= ?", oldest)
+        return oldest is not None
 
     def _drop_oldest(self, event: int, protect: Collection[int], now_ms: int) -> bool:
         sql = (

@@ -161,15 +161,22 @@ class Sealing:
             try:
                 sealed = await self._outbox.seal(lines, states, counts)
             except OutboxFailing as error:
-                reason = self._fail(error)
-                self._tally.give_back(counts)
-                if lines:
-                    self._tally.add("refused", reason, len(lines))
+                counts["refused", self._fail(error)] += len(lines)
+                await self._count(counts)
                 self._intake.give_back_states(states)
             else:
                 self._failing = ""
                 self._last.take(lines)
                 self.announce(sealed)
+
+    async def _count(self, counts: Counter[tuple[str, str]]) -> None:
+        """What was refused is committed alone: a full outbox has room for that, and a crash would
+        forget it. A disk that takes nothing leaves it for the next commit."""
+        try:
+            await self._outbox.journal([], counts)
+        except OutboxFailing as error:
+            self._fail(error)
+            self._tally.give_back(counts)
 
     async def ledger(self) -> Ledger:
         """Where every reading is, those included that are open or on their way to the journal.

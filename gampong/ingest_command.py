@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ingest.broker import Door
     from ingest.configuration import IngestConfiguration
 
+GARBAGE_OBJECTS = 50_000
 UNUSABLE = 2
 KEPT = 1
 REGISTRY_S = 10.0
@@ -116,7 +118,16 @@ async def _ingest(configuration: IngestConfiguration, door: Door, clock: SystemC
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with open_store(configuration.store, clock) as store:
+        _collect_seldom()
         await Ingestor(configuration, door, store, clock).run(stop)
+
+
+def _collect_seldom() -> None:
+    """Batches make thousands of small objects that die without a collector's help; looking at all
+    of them each time took a tenth of the CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 async def _replay(configuration: IngestConfiguration, door: Door, clock: SystemClock) -> str:

@@ -15,7 +15,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,17 +129,15 @@ class Connection:
 
         `expiry_s` 0 is a message that never expires.
         """
-        answered = partial(_tell_refusal, refused)
-        await self._link.publish(topic, payload, expiry_s, retain, answered)
-
-
-def _tell_refusal(refused: Callable[[str], None], code: int) -> None:
-    if code >= 0x80:
-        refused(f"0x{code:02x}")
+        await self._link.publish(topic, payload, expiry_s, retain, refused)
 
 
 def _envelope(message: Message) -> Envelope:
-    seal_ms = next((value for name, value in message.user if name == SEAL_MS), None)
+    seal_ms = None
+    for name, value in message.user:
+        if name == SEAL_MS:
+            seal_ms = value
+            break
     return Envelope(
         message.topic, message.payload, message.content_type, message.correlation_data, seal_ms
     )

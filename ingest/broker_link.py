@@ -49,8 +49,8 @@ class Link(asyncio.Protocol):
         self._mid = 0
         self._connack: asyncio.Future[bytes] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[bytes]] = {}
-        self._published: dict[int, Callable[[int], None]] = {}
-        self._to_publish: deque[tuple[str, bytes, int, bool, Callable[[int], None]]] = deque()
+        self._published: dict[int, Callable[[str], None]] = {}
+        self._to_publish: deque[tuple[str, bytes, int, bool, Callable[[str], None]]] = deque()
         self._in_flight_max = 0
         self._waiters: deque[asyncio.Future[None]] = deque()  # for messages, or for room
         self._writable = True
@@ -130,14 +130,14 @@ class Link(asyncio.Protocol):
         payload: bytes,
         expiry_s: int,
         retain: bool,
-        answered: Callable[[int], None],
+        refused: Callable[[str], None],
     ) -> None:
-        """Hand over a message at QoS 1; `answered` gets the PUBACK's reason code."""
+        """Hand over a message at QoS 1; `refused` gets the PUBACK's reason code if that says so."""
         self._alive()
         while len(self._to_publish) >= PUBLISH_MAX or not self._writable:
             await self._something()
             self._alive()
-        self._to_publish.append((topic, payload, expiry_s, retain, answered))
+        self._to_publish.append((topic, payload, expiry_s, retain, refused))
         self._send_waiting()
 
     # What asyncio calls
@@ -213,10 +213,11 @@ class Link(asyncio.Protocol):
 
     def _take(self, kind: int, body: bytes) -> None:
         if kind == mqtt.PUBACK:
-            answered = self._published.pop(int.from_bytes(body[:2]), None)
-            if answered is not None:
-                answered(body[2] if len(body) > 2 else 0)
-            self._send_waiting()
+            refused = self._published.pop(int.from_bytes(body[:2]), None)
+            if refused is not None and len(body) > 2 and body[2] >= 0x80:
+                refused(f"0x{body[2]:02x}")
+            if self._to_publish or self._waiters:
+                self._send_waiting()
         elif kind in (mqtt.SUBACK, mqtt.UNSUBACK):
             answer = self._answers.get(int.from_bytes(body[:2]))
             if answer is not None and not answer.done():
@@ -228,9 +229,9 @@ class Link(asyncio.Protocol):
 
     def _send_waiting(self) -> None:
         while self._to_publish and len(self._published) < self._in_flight_max:
-            topic, payload, expiry_s, retain, answered = self._to_publish.popleft()
+            topic, payload, expiry_s, retain, refused = self._to_publish.popleft()
             mid = self._next_mid()
-            self._published[mid] = answered
+            self._published[mid] = refused
             self._write(mqtt.publish(mid, topic, payload, expiry_s, retain))
         if self._waiters and len(self._to_publish) < PUBLISH_MAX:
             self._wake()

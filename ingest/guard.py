@@ -20,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from ingest.grammar import SURE, BadLine, judge, sure_batch
+from ingest.stores.block import Block
 from wire.batch import (
     COMPRESSED_BYTES_MAX,
     CONTENT_TYPE,
@@ -36,6 +37,9 @@ from wire.topics import Leaf, gateway_of
 
 OwnerOf = Callable[[str, int], str | None]
 """(device, time in ms) → the gateway that owns the device then, or None when nobody does."""
+
+OwnedAlways = Callable[[str, Sequence[str]], bool]
+"""(gateway, devices) → True when `OwnerOf` says this gateway of each of them at any time."""
 
 HOUR_MS = 3_600_000
 LINES_MAX = RAW_BYTES_MAX // 48
@@ -76,7 +80,7 @@ class SortedOut(NamedTuple):
     `late_hours` are the starts of the hours that readings older than `Limits.late_ms` touch.
     """
 
-    lines: list[str]
+    lines: Block
     rejected: list[Rejected]
     late_hours: tuple[int, ...]
 
@@ -89,7 +93,7 @@ class Checked(msgspec.Struct, frozen=True):
 
     gateway: str
     key: BatchKey | None
-    lines: list[str]
+    lines: Block
     rejected: list[Rejected]
     late_hours: tuple[int, ...]
     seal_ms: int | None
@@ -130,7 +134,11 @@ Judgement = Checked | Refused | Deferred | Noise
 
 
 def check(
-    envelope: Envelope, now_ms: int, limits: Limits, owner_of: OwnerOf | None = None
+    envelope: Envelope,
+    now_ms: int,
+    limits: Limits,
+    owner_of: OwnerOf | None = None,
+    owned_always: OwnedAlways | None = None,
 ) -> Judgement:
     """Judge one message. Never raises, whatever it holds."""
     topic, payload = envelope.topic, envelope.payload
@@ -148,9 +156,9 @@ def check(
     seal_ms = _seal_ms(envelope.seal_ms, now_ms + limits.future_ms)
     try:
         raw = _expand(payload, key)
-        sorted_out = sort_out_at_once(raw, gateway, now_ms, limits, owner_of) or sort_out(
-            _few_lines_of(raw), gateway, now_ms, limits, owner_of
-        )
+        sorted_out = sort_out_at_once(
+            raw, gateway, now_ms, limits, owner_of, owned_always
+        ) or sort_out(_few_lines_of(raw), gateway, now_ms, limits, owner_of)
     except BadBatch as bad:
         return Refused(gateway, key, bad.reason, payload, seal_ms) if key else Noise(bad.reason)
     except UnknownDictionary:
@@ -195,31 +203,32 @@ def sort_out_at_once(
     now_ms: int,
     limits: Limits,
     owner_of: OwnerOf | None = None,
+    owned_always: OwnedAlways | None = None,
 ) -> SortedOut | None:
     """What `sort_out` says of an expanded payload without anything bad in it, sooner; None of
     others."""
     if not sure_batch(raw):
         return None
-    text = raw.decode("ascii")
-    times = _TIMES.findall(text)  # of 13 digits: they sort as text like numbers
+    times = _TIMES.findall(raw)  # of 13 digits: they sort as text like numbers
     first_ms, last_ms = int(min(times)), int(max(times))
     if first_ms < now_ms - limits.retention_ms or last_ms > now_ms + limits.future_ms:
         return None
     if owner_of is not None:
-        devices = _DEVICES.findall(text)
-        for device, time in zip(devices, times, strict=True):
-            if owner_of(device, int(time)) not in (None, gateway):
-                return None
+        devices = _DEVICES.findall(raw.decode("ascii"))
+        if not (owned_always and owned_always(gateway, devices)):
+            for device, time in zip(devices, times, strict=True):
+                if owner_of(device, int(time)) not in (None, gateway):
+                    return None
     late_before_ms = now_ms - limits.late_ms
     hours: tuple[int, ...] = ()
     if first_ms < late_before_ms:
         late = {int(time) for time in times if int(time) < late_before_ms}
         hours = tuple(sorted({time_ms - time_ms % HOUR_MS for time_ms in late}))
-    good = text.replace(",site=", f",gateway={gateway},site=")[:-1].split("\n")
-    return SortedOut(good, [], hours)
+    text = raw.replace(b",site=", b",gateway=%b,site=" % gateway.encode())
+    return SortedOut(Block(text, len(times)), [], hours)
 
 
-_TIMES = re.compile(r" ([0-9]+)\n")
+_TIMES = re.compile(rb" ([0-9]{13})\n")
 _DEVICES = re.compile(r",device=([^,]+),")
 
 
@@ -253,7 +262,7 @@ def sort_out(
         good.append(before + tag + after)
         if time_ms < late_before_ms:
             hours.add(time_ms - time_ms % HOUR_MS)
-    return SortedOut(good, rejected, tuple(sorted(hours)))
+    return SortedOut(Block.of(good), rejected, tuple(sorted(hours)))
 
 
 def _device(before: str) -> str:

@@ -135,7 +135,13 @@ class Ingestor:
         await self._take(envelope, settled, live=False)
 
     async def _take(self, envelope: Envelope, settled: asyncio.Event, live: bool) -> None:
-        judged = check(envelope, self._clock.now_ms(), self._limits, self._owner_of)
+        judged = check(
+            envelope,
+            self._clock.now_ms(),
+            self._limits,
+            self._owner_of,
+            self._ownership.owned_always,
+        )
         self.counters.received += 1
         match judged:
             case Checked():
@@ -144,7 +150,8 @@ class Ingestor:
                 if judged.lines and self._away:  # UNSUBACK stands behind what still comes
                     await self._fates.kept([batch], "away", 0.0)
                 elif judged.lines:
-                    await self._joiner.room()
+                    if not self._joiner.has_room:
+                        await self._joiner.room()
                     self._joiner.add(batch)
                 else:
                     await self._fates.nothing_to_write(batch)

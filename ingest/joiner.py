@@ -26,6 +26,7 @@ from ingest.bisection import bisect
 from ingest.counters import Counters
 from ingest.guard import Checked
 from ingest.stores import Bucket, Kept, Store, Written
+from ingest.stores.block import Block
 from wire.batch import BatchKey
 from wire.clock import Clock
 
@@ -93,6 +94,11 @@ class Joiner:
         if self._waiting_lines >= WAITING_LINES_MAX:
             self._has_room.clear()
         self._woken.set()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another batch may come at once."""
+        return self._has_room.is_set()
 
     async def room(self) -> None:
         """Wait until another batch may come."""
@@ -178,7 +184,7 @@ class Joiner:
             self._woken.set()
 
     async def _write_until_known(self, group: list[Taken]) -> None:
-        lines = [line for batch in group for line in batch.checked.lines]
+        lines = Block.joined(batch.checked.lines for batch in group)
         hold_at = min(batch.arrived_s for batch in group) + HOLD_AFTER_S
         pause_s = RETRY_S_MIN
         while True:
@@ -188,8 +194,9 @@ class Joiner:
             now = self._clock.monotonic()
             if isinstance(answer, Written):
                 self._failing_since, self._last_success = None, now
-                for batch in group:
-                    self._failures.pop(batch.checked.key, None)
+                if self._failures:
+                    for batch in group:
+                        self._failures.pop(batch.checked.key, None)
                 await self._outcomes.written(_shared_out(group, answer.rejected))
                 return
             self._counters.kept[answer.reason] += 1
@@ -203,8 +210,10 @@ class Joiner:
 
     async def _store_all(self, lines: Sequence[str]) -> Written | Kept:
         rejected: dict[int, str] = {}
+        fits = len(lines) <= self._lines_max
         for start in range(0, len(lines), self._lines_max):
-            answer = await self._store.write(Bucket.CITY, lines[start : start + self._lines_max])
+            some = lines if fits else lines[start : start + self._lines_max]
+            answer = await self._store.write(Bucket.CITY, some)
             self._counters.writes += 1
             if isinstance(answer, Kept):
                 return answer

@@ -140,5 +140,5 @@ class Notes:
 def _tags(batch: Checked | Refused) -> str:
     gateway, site = batch.gateway, "unknown"
     if isinstance(batch, Checked) and batch.lines:
-        site = batch.lines[0].partition(",site=")[2].partition(",")[0]
+        site = batch.lines.text.partition(b",site=")[2].partition(b",")[0].decode()
     return f"device={gateway},gateway={gateway},site={site},zone=main"

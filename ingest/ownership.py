@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sys
+from collections.abc import Sequence
 from uuid import uuid4
 
 import msgspec
@@ -47,13 +49,18 @@ class Ownership:
 
     def __init__(self, door: Door, clock: Clock, counters: Counters) -> None:
         self._door, self._clock, self._counters = door, clock, counters
-        self._owners: dict[str, list[Owner]] = {}
+        self._owners: dict[str, str | list[Owner]] = {}  # one for ever, or one after another
         self.known = asyncio.Event()
 
     def owner_of(self, device: str, time_ms: int) -> str | None:
         """The gateway that owned the device then; None for a device nobody has announced."""
         owners = self._owners.get(device)
-        return owner_at(owners, time_ms) if owners else None
+        return owner_at(owners, time_ms) if isinstance(owners, list) else owners
+
+    def owned_always(self, gateway: str, devices: Sequence[str]) -> bool:
+        """Whether all of these have never been another's: what nearly always holds, and costs a
+        sixth of asking for each with its time."""
+        return [*map(self._owners.get, devices)].count(gateway) == len(devices)
 
     def take(self, payload: bytes) -> None:
         """A registry message; one that can't be read changes nothing and is counted."""
@@ -63,7 +70,11 @@ class Ownership:
             self._counters.noise["registry"] += 1
             log.error("event=bad_registry why=%r", str(error)[:200])
             return
-        self._owners = {device: held for device, held in owners.items() if held}
+        self._owners = {
+            device: sys.intern(held[0].gateway) if len(held) == 1 else held
+            for device, held in owners.items()
+            if held
+        }
         self.known.set()
 
     async def run(self) -> None:

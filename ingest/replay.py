@@ -88,7 +88,7 @@ def _judge(
         except UnknownDictionary:
             return "dictionary"
     sorted_out = sort_out(lines, letter.gateway, now_ms, limits, owner_of)
-    return sorted_out.rejected[0].reason if sorted_out.rejected else sorted_out.lines
+    return sorted_out.rejected[0].reason if sorted_out.rejected else [*sorted_out.lines]
 
 
 def _groups(good: Sequence[_Good]) -> Iterator[list[_Good]]:

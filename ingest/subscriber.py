@@ -79,20 +79,23 @@ class _Room:
         self._left = asyncio.Event()
 
     async def enter(self, size: int) -> None:
-        while self._messages and not self._fits(size):
+        while not self.entered(size):
             self._left.clear()
             await self._left.wait()
+
+    def entered(self, size: int) -> bool:
+        """Enter if there is room now."""
+        fits = self._bytes + size <= UNACKNOWLEDGED_BYTES_MAX
+        if self._messages and not (fits and self._messages < UNACKNOWLEDGED_MAX):
+            return False
         self._messages += 1
         self._bytes += size
+        return True
 
     def leave(self, size: int) -> None:
         self._messages -= 1
         self._bytes -= size
         self._left.set()
-
-    def _fits(self, size: int) -> bool:
-        fits = self._bytes + size <= UNACKNOWLEDGED_BYTES_MAX
-        return fits and self._messages < UNACKNOWLEDGED_MAX
 
 
 class Subscriber:
@@ -159,7 +162,9 @@ class Subscriber:
             group.create_task(self._acknowledge(connection, unacknowledged, room))
             group.create_task(self._follow_gate(connection))
             async for received in connection.messages():
-                await room.enter(len(received.envelope.payload))
+                size = len(received.envelope.payload)
+                if not room.entered(size):
+                    await room.enter(size)
                 settled = asyncio.Event()
                 self._in_hand.add(settled)
                 due_s = self._clock.monotonic() + ACKNOWLEDGE_S

@@ -95,6 +95,8 @@ def next_packet(data: bytes | bytearray, at: int) -> tuple[int, int]:
     Raises:
         BadPacket: a length of more than four bytes.
     """
+    if at + 3 <= len(data) and data[at + 1] >= 0x80 > data[at + 2]:  # what a batch has
+        return at + 3, at + 3 + (data[at + 1] & 0x7F | data[at + 2] << 7)
     length = shift = 0
     for place in range(at + 1, min(at + 5, len(data))):
         byte = data[place]

@@ -23,6 +23,7 @@ from typing import Self
 import aiohttp
 
 from ingest.stores import Bucket, Kept, Query, Row, StoreError, Written
+from ingest.stores.block import Block
 from ingest.stores.configuration import InfluxSettings
 from ingest.stores.influx2_answers import Refused, Stored, TooLarge, judge, message
 from ingest.stores.influx2_looks import Look, Looks
@@ -70,19 +71,20 @@ class InfluxStore:
     async def write(self, bucket: Bucket, lines: Sequence[str]) -> Written | Kept:
         """See `Store`. Lines that aren't one line each are rejected here: InfluxDB would store
         two, or answer that none is stored."""
-        whole = "\n".join(lines)
+        whole = _one_body(lines)
         rejected: dict[int, str] = {}
         pieces: list[Sequence[int]] = [range(len(lines))] if lines else []
-        if not _is_one_write(lines, whole):
+        if whole is None:
             rejected = {
                 index: str(Reason.GRAMMAR) for index, line in enumerate(lines) if not _is_line(line)
             }
             pieces = _pieces([index for index in range(len(lines)) if index not in rejected], lines)
         while pieces:
             piece = pieces.pop()
-            all_of_it = len(piece) == len(lines)
-            text = whole if all_of_it else "\n".join(lines[index] for index in piece)
-            fate = await self._post_lines(bucket, text)
+            body = whole if len(piece) == len(lines) else None
+            if body is None:
+                body = "\n".join(lines[index] for index in piece).encode()
+            fate = await self._post_lines(bucket, body)
             if isinstance(fate, Kept):
                 return fate
             if isinstance(fate, Stored):
@@ -122,7 +124,7 @@ class InfluxStore:
     async def probe(self, bucket: Bucket = Bucket.CITY) -> Kept | None:
         """See `Store`. Writes nothing: InfluxDB looks at the token, the organisation, the bucket
         and the right to write there before it finds the body empty."""
-        fate = await self._post_lines(bucket, "")
+        fate = await self._post_lines(bucket, b"")
         if isinstance(fate, Kept):
             return fate
         return None if isinstance(fate, Stored) else Kept("unexpected", "an empty write is refused")
@@ -131,8 +133,7 @@ class InfluxStore:
         """See `Store`."""
         await self._session.close()
 
-    async def _post_lines(self, bucket: Bucket, lines: str) -> Stored | Refused | TooLarge | Kept:
-        body = lines.encode()
+    async def _post_lines(self, bucket: Bucket, body: bytes) -> Stored | Refused | TooLarge | Kept:
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._settings.gzip and body:
             body = gzip.compress(body, compresslevel=1)
@@ -219,13 +220,23 @@ def _is_line(line: str) -> bool:
     return ends_in_time and line.isascii() and "\n" not in line and line[0] != "#"
 
 
-def _is_one_write(lines: Sequence[str], whole: str) -> bool:
-    """Whether these are lines (`_is_line`) and one request takes them all: what nearly always
-    comes, found out for half of what asking each line costs."""
+def _one_body(lines: Sequence[str]) -> bytes | None:
+    """The body of one request that takes them all; None when there is none, or one of them isn't a
+    line (`_is_line`). A block needs no such look."""
+    if isinstance(lines, Block):
+        body = lines.text
+    else:
+        whole = "\n".join(lines)
+        if not _are_lines(lines, whole):
+            return None
+        body = whole.encode()
+    return body if len(lines) <= LINES_MAX and len(body) <= BODY_BYTES_MAX else None
+
+
+def _are_lines(lines: Sequence[str], whole: str) -> bool:
+    """Whether all are lines (`_is_line`), for half of what asking each costs."""
     return (
-        len(lines) <= LINES_MAX
-        and len(whole) <= BODY_BYTES_MAX
-        and whole.isascii()
+        whole.isascii()
         and "#" not in whole
         and whole.count("\n") == len(lines) - 1
         and "".join([line[-13:] for line in lines]).isdigit()

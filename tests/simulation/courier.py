@@ -45,7 +45,7 @@ class Courier:
         key = BatchKey.unpack(message.correlation)
         for why in (
             self._reused(gateway, key),
-            self._copies(session, message),
+            self._copies(gateway, session, message),
             self._late(session, message, key),
             self._timeless(message, key),
         ):
@@ -57,18 +57,21 @@ class Courier:
         same = known == key.digest or gateway in self.copied
         return "" if same else "a sequence used twice"
 
-    def _copies(self, session: Session, message: Message) -> str:
+    def _copies(self, gateway: str, session: Session, message: Message) -> str:
+        """A copy that an ingestor heard may have been answered with `hold`, and wait again since
+        its acknowledgement got lost; of a gateway with a twin, the twin's may have been."""
         now, own, same = self._now(), 1, 0
         for each in self._broker.sessions.values():
             for queued in waiting_in(each):
                 alive = queued.expires_at is None or now < queued.expires_at
                 if alive and queued.origin == session.client.process.life:
                     own += queued.correlation is not None
-                    same += queued.correlation == message.correlation
+                    heard = (queued.correlation, queued.expires_at) in self._broker.heard
+                    same += queued.correlation == message.correlation and not heard
         self.copies_max = max(self.copies_max, own)
         if now < self._broker.doubled_until:
             return ""
-        if same:
+        if same and gateway not in self.copied:
             return "sent while a copy waits in the broker"
         return f"{own} copies in the broker" if own > COPIES_MAX else ""
 

@@ -155,6 +155,10 @@ class Truth:
                     self.problem(f"{name}: a part of a commit: {len(found)} of {len(fresh)}")
                 account.accepted |= found
             account.doubts = []
+        # An agent killed in the commit of an offset never said that it had learnt it.
+        sql = "SELECT boot_id, offset_ms FROM boots WHERE offset_ms IS NOT NULL AND quality = ''"
+        for boot, offset_ms in outbox._connection.execute(sql):
+            self.times.learnt(name, boot, offset_ms)
         self._ledger(name, account, outbox.ledger(Counter(), 0))
 
     def closed(self, name: str, ledger: Ledger) -> None:

@@ -209,6 +209,9 @@ class World:
         once; then until nothing waits."""
         if not await self._until(self._calm):
             self.truth.problem(f"not calm {SETTLE_S:.0f} s after the last fault: {self._waiting()}")
+        for one in self.machines:  # parked by a hang-up that was under way when the faults stopped
+            await self._restart_for_parked(one)
+            one.start()
         live: list[float] = []
         if not self._is_held_up() and self.rng.random() < OUTAGE_SHARE:
             await asyncio.sleep(BACKED_OFF_S)

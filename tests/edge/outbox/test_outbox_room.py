@@ -12,7 +12,7 @@ import pytest
 
 from edge.outbox_file import DiskFull, OutboxFailing, OutboxFull
 from edge.outbox_room import Ballast
-from tests.edge.outbox.rig import DAY_MS, fate
+from tests.edge.outbox.rig import DAY_MS, counts, fate
 
 MIB = 1024 * 1024
 
@@ -40,6 +40,17 @@ def test_a_full_outbox_stays_within_its_bytes_and_drops_the_oldest_counted(make_
     assert waiting == numbers[-len(waiting) :]
     assert rig.ledger().dropped == {"full": 200 * (100 - len(waiting))}
     assert rig.path.stat().st_size + rig.log.stat().st_size <= MIB
+
+
+def test_keys_of_uplinks_never_keep_new_readings_out(make_rig):
+    # `make faults`, seed 838: in a very small outbox the keys alone filled it, and it stayed full.
+    rig = make_rig(bytes_max=412 * 1024)
+    for _ in range(1500):
+        assert rig.outbox.journal([rig.line()], counts(1)) == [True]
+        rig.confirm(rig.seal_one(0))
+    rig.flush()
+    assert rig.ledger().stored == 1500
+    assert rig.path.stat().st_size + rig.log.stat().st_size <= rig.settings.bytes_max
 
 
 def test_a_month_without_a_link_stays_within_its_bytes_and_counts_all_that_was_given_up(make_rig):

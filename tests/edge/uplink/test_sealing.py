@@ -6,7 +6,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +209,20 @@ def test_a_disk_that_takes_nothing_refuses_what_is_open_and_accepts_no_uplink(
         assert (ledger.taken, ledger.refused, ledger.open) == (2, {reason: 1}, 1)
 
     run(tmp_path, scenario)
+
+
+def test_what_a_full_outbox_refuses_is_on_disk_at_once(tmp_path):
+    # `make faults`, seed 1426: counts waited for a commit that never came, and died with the agent.
+    async def scenario(made: Rig) -> None:
+        made.poll(500)
+        made.poll(900)
+        await made.sealing.seal()
+        assert made.sealing.alarms == ("disk_full",)
+        with closing(sqlite3.connect(tmp_path / "outbox.db")) as beside:
+            found = dict(beside.execute("SELECT name || reason, value FROM counters"))
+        assert (found["taken"], found["refuseddisk_full"]) == (2, 2)
+
+    run(tmp_path, scenario, bytes_max=340 * 1024)
 
 
 def test_a_disk_that_is_well_again_takes_what_comes_and_what_comes_again(tmp_path):
