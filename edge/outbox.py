@@ -123,8 +123,7 @@ class Outbox(OutboxReader):
         entries = [Entry.of(line, self._boots.current) for line in lines]
 
         def work(now_ms: int) -> list[bool]:
-            if entries:
-                size = sum(len(entry.text) for entry in entries)
+            if size := sum(len(entry.text) for entry in entries):
                 self._room.make(pages_for((), size), self._window, now_ms)
             fresh = [add_key(self._connection, line) for line in lines]
             for entry, new in zip(entries, fresh, strict=True):

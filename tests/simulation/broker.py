@@ -78,8 +78,6 @@ class Broker:
         """Until then copies may be about that the broker has made."""
         self.hates: Callable[[Message], bool] = lambda message: False
         self.queue_max = 1000
-        self.heard: set[tuple[bytes | None, float | None]] = set()
-        """Copies that came to a session and weren't acknowledged before it ended."""
         self.counts = {"published": 0, "delivered": 0, "expired": 0, "duplicated": 0, "dropped": 0}
         self.on_restart: Callable[[], None] = lambda: None
         self.on_batch: Callable[[Session, Message], None] = lambda session, message: None
@@ -101,9 +99,6 @@ class Broker:
         session.ended = True
         if self.sessions.get(session.name) is session:
             del self.sessions[session.name]
-        for number in session.arrived & session.in_flight.keys():
-            message, _ = session.in_flight[number]
-            self.heard.add((message.correlation, message.expires_at))
         left = [message for message, shared in session.in_flight.values() if shared]
         left += [message for message, _, shared in session.queue if shared]
         if self.up and self.redispatch:

@@ -58,21 +58,20 @@ class Courier:
         return "" if same else "a sequence used twice"
 
     def _copies(self, gateway: str, session: Session, message: Message) -> str:
-        """A copy that an ingestor heard may have been answered with `hold`, and wait again since
-        its acknowledgement got lost; of a gateway with a twin, the twin's may have been."""
+        """Of one life, a batch has one copy in the broker; two where `hold` answered the copy of a
+        life before, or one whose acknowledgement got lost."""
         now, own, same = self._now(), 1, 0
         for each in self._broker.sessions.values():
             for queued in waiting_in(each):
                 alive = queued.expires_at is None or now < queued.expires_at
                 if alive and queued.origin == session.client.process.life:
                     own += queued.correlation is not None
-                    heard = (queued.correlation, queued.expires_at) in self._broker.heard
-                    same += queued.correlation == message.correlation and not heard
+                    same += queued.correlation == message.correlation
         self.copies_max = max(self.copies_max, own)
         if now < self._broker.doubled_until:
             return ""
-        if same and gateway not in self.copied:
-            return "sent while a copy waits in the broker"
+        if same > 1 and gateway not in self.copied:
+            return "sent while two copies wait in the broker"
         return f"{own} copies in the broker" if own > COPIES_MAX else ""
 
     def _late(self, session: Session, message: Message, key: BatchKey) -> str:
