@@ -31,15 +31,12 @@ POLL = b"\x55"
 
 def decode(payload: Payload) -> tuple[Values, ...]:
     """One frame to one distance."""
-    distance_mm = read_distance(payload.data, BLIND_MM, HIGH_MM, sum_has_header=False)
-    return (Values({"distance_mm": float(distance_mm)}),)
+    return read_distance(payload, BLIND_MM, HIGH_MM, sum_has_header=False)
 
 
 def encode(values: Values) -> Payload:
     """The frame for a distance; without one it says that nothing reflects."""
-    distance_mm = values.fields.get("distance_mm")
-    known_mm = None if distance_mm is None else float(distance_mm)
-    return Payload(say_distance(known_mm, sum_has_header=False))
+    return say_distance(values, sum_has_header=False)
 
 
 DRIVER = Driver(

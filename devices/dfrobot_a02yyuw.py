@@ -29,13 +29,12 @@ BLIND_MM, HIGH_MM = 30, 4500
 
 def decode(payload: Payload) -> tuple[Values, ...]:
     """One frame to one distance."""
-    return (Values({"distance_mm": float(read_distance(payload.data, BLIND_MM, HIGH_MM))}),)
+    return read_distance(payload, BLIND_MM, HIGH_MM)
 
 
 def encode(values: Values) -> Payload:
     """The frame for a distance; without one it says that nothing reflects."""
-    distance_mm = values.fields.get("distance_mm")
-    return Payload(say_distance(None if distance_mm is None else float(distance_mm)))
+    return say_distance(values)
 
 
 DRIVER = Driver(

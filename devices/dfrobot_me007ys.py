@@ -26,15 +26,12 @@ BLIND_MM, HIGH_MM = 280, 4500
 
 def decode(payload: Payload) -> tuple[Values, ...]:
     """One frame to one distance."""
-    distance_mm = read_distance(payload.data, BLIND_MM, HIGH_MM)
-    return (Values({"distance_mm": float(distance_mm)}),)
+    return read_distance(payload, BLIND_MM, HIGH_MM)
 
 
 def encode(values: Values) -> Payload:
     """The frame for a distance; without one it says that nothing reflects."""
-    distance_mm = values.fields.get("distance_mm")
-    known_mm = None if distance_mm is None else float(distance_mm)
-    return Payload(say_distance(known_mm))
+    return say_distance(values)
 
 
 DRIVER = Driver(

@@ -17,7 +17,7 @@ sen0754/docs/24696 (FFFD, FFFE).
 from __future__ import annotations
 
 from devices.driver import Frame, Noise
-from devices.reading import Refusal, Undecodable
+from devices.reading import Payload, Refusal, Undecodable, Values
 
 HEADER = 0xFF
 FRAME_SIZE = 4
@@ -30,8 +30,10 @@ def frame_sum(frame: bytes, *, sum_has_header: bool = True) -> int:
     return sum(frame[first : FRAME_SIZE - 1]) & 0xFF
 
 
-def read_distance(frame: bytes, blind_mm: int, high_mm: int, *, sum_has_header: bool = True) -> int:
-    """The distance of one whole frame, in mm.
+def read_distance(
+    payload: Payload, blind_mm: int, high_mm: int, *, sum_has_header: bool = True
+) -> tuple[Values, ...]:
+    """One whole frame to one `distance_mm`.
 
     Args:
         blind_mm: this and less can't be measured.
@@ -41,6 +43,7 @@ def read_distance(frame: bytes, blind_mm: int, high_mm: int, *, sum_has_header: 
         Undecodable: `length`, `checksum`, `format` for another header, `no_target`,
             `sensor_fault` for another ranger's sound, or `range`.
     """
+    frame = payload.data
     if len(frame) != FRAME_SIZE:
         raise Undecodable(Refusal.LENGTH, f"{len(frame)} bytes, a frame has {FRAME_SIZE}")
     wanted = frame_sum(frame, sum_has_header=sum_has_header)
@@ -55,14 +58,14 @@ def read_distance(frame: bytes, blind_mm: int, high_mm: int, *, sum_has_header: 
         raise Undecodable(Refusal.SENSOR_FAULT, "another ranger's sound")
     if not blind_mm < distance_mm <= high_mm:
         raise Undecodable(Refusal.RANGE, f"{distance_mm} mm not in {blind_mm + 1}..{high_mm}")
-    return distance_mm
+    return (Values({"distance_mm": float(distance_mm)}),)
 
 
-def say_distance(distance_mm: float | None, *, sum_has_header: bool = True) -> bytes:
-    """The frame for a distance; for None it says that nothing reflects."""
-    number = NO_TARGET if distance_mm is None else round(distance_mm)
+def say_distance(values: Values, *, sum_has_header: bool = True) -> Payload:
+    """The frame for a distance; without one it says that nothing reflects."""
+    number = round(float(values.fields.get("distance_mm", NO_TARGET)))
     body = bytes((HEADER,)) + number.to_bytes(2, "big")
-    return body + bytes((frame_sum(body, sum_has_header=sum_has_header),))
+    return Payload(body + bytes((frame_sum(body, sum_has_header=sum_has_header),)))
 
 
 class FfFramer:

@@ -19,7 +19,7 @@ Source: github.com/Milesight-IoT/SensorDecoders, the README of each product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from devices.bounds import bounded
 from devices.channels import Table
@@ -46,6 +46,15 @@ INFORMATION: Table = {
 def channels(data: bytes, table: Table) -> Iterator[tuple[str, bytes]]:
     """Each channel's word and value, in order; refusals as in devices/channels.py."""
     return walk(data, table, ANSWERS)
+
+
+def record_size(sizes: Sequence[int]) -> Callable[[bytes], int]:
+    """A history record's size, from the type behind its four bytes of time; 0 while unknown."""
+
+    def size(rest: bytes) -> int:
+        return sizes[rest[4]] if len(rest) > 4 and rest[4] < len(sizes) else 0
+
+    return size
 
 
 def add_information(fields: dict[str, Value], word: str, value: bytes) -> bool:

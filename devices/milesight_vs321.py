@@ -33,18 +33,13 @@ from devices.milesight import (
     PORT,
     add_information,
     channels,
+    record_size,
     say_information,
     word,
 )
 from devices.reading import Payload, Value, Values
 
 RECORD_SIZES = (7, 9)
-
-
-def _record_size(rest: bytes) -> int:
-    return RECORD_SIZES[rest[4]] if len(rest) > 4 and rest[4] < len(RECORD_SIZES) else 0
-
-
 CHANNELS = {
     **INFORMATION,
     b"\x01\x75": ("battery", 1),
@@ -57,7 +52,7 @@ CHANNELS = {
     b"\x0a\xef": ("time", 4),
     b"\x83\x67": ("temperature alarm", 3),
     b"\x84\x68": ("humidity alarm", 2),
-    b"\x20\xce": ("history", _record_size),
+    b"\x20\xce": ("history", record_size(RECORD_SIZES)),
 }
 LOW_DC, HIGH_DC = -600, 2000  # tenths of a degree
 NO_VALUES = (0xFFFE, 0xFFFF)

@@ -28,16 +28,18 @@ from __future__ import annotations
 
 from devices.bounds import bounded
 from devices.driver import Driver, LorawanLink
-from devices.milesight import INFORMATION, PORT, add_information, channels, pair, say_information
+from devices.milesight import (
+    INFORMATION,
+    PORT,
+    add_information,
+    channels,
+    pair,
+    record_size,
+    say_information,
+)
 from devices.reading import Payload, Value, Values
 
 RECORD_SIZES = (9, 13)
-
-
-def _record_size(rest: bytes) -> int:
-    return RECORD_SIZES[rest[4]] if len(rest) > 4 and rest[4] < len(RECORD_SIZES) else 0
-
-
 CHANNELS = {
     **INFORMATION,
     b"\x01\x75": ("battery", 1),
@@ -51,7 +53,7 @@ CHANNELS = {
     b"\x0a\xef": ("time", 4),
     b"\x81\xee": ("sensitivity", 1),
     b"\x03\xf4": ("anomaly", 2),
-    b"\x20\xce": ("history", _record_size),
+    b"\x20\xce": ("history", record_size(RECORD_SIZES)),
 }
 LOW_DC, HIGH_DC = -600, 2000  # tenths of a degree
 
