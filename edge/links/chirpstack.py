@@ -32,7 +32,7 @@ from mqttium.types import Message
 from devices.chirpstack import Notice, Uplink, read_envelope
 from devices.driver import Noise
 from edge.broker import password, ssl_context
-from edge.configuration import ChirpStack
+from edge.link_settings import ChirpStack
 from edge.links import NotAccepted, Sink
 from edge.links.health import Backoff, Health
 from wire.clock import Clock

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from devices.reading import Payload, Refusal
-from edge.configuration import Hotspot
+from edge.link_settings import Hotspot
 from edge.links import Sink
 from edge.links.health import Health
 from edge.links.probes import RoundTrips, lookup_ms, portal, round_trips

@@ -9,14 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from devices.driver import ModbusLink, UartLink, load_driver
-from edge.configuration import (
-    ChirpStack,
-    Device,
-    EdgeConfiguration,
-    Hotspot,
-    ModbusPort,
-    UartPort,
-)
+from edge.configuration import Device, EdgeConfiguration
+from edge.link_settings import ChirpStack, Hotspot, ModbusPort, UartPort
 from edge.links import Link, Sink
 from wire.clock import Clock
 

@@ -28,7 +28,7 @@ from contextlib import suppress
 from devices.driver import ModbusLink
 from devices.modbus import ResponseReader, build_request
 from devices.reading import Payload, Refusal, Undecodable
-from edge.configuration import ModbusPort
+from edge.link_settings import ModbusPort
 from edge.links import Sink
 from edge.links.health import Health
 from edge.links.serial_port import SerialPort, serve_port

@@ -15,7 +15,7 @@ import asyncio
 
 from devices.driver import Frame, Framer, Noise, UartLink
 from devices.reading import Payload, Refusal
-from edge.configuration import UartPort
+from edge.link_settings import UartPort
 from edge.links import Sink
 from edge.links.health import Health
 from edge.links.serial_port import SerialPort, serve_port

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from devices.chirpstack import Uplink
 from edge.agent import run_agent
 from edge.configuration import (
-    ChirpStack,
     CloudBroker,
     Container,
     Device,
@@ -19,9 +18,9 @@ from edge.configuration import (
     Gateway,
     OutboxSettings,
     TimeSettings,
-    UartPort,
     UplinkSettings,
 )
+from edge.link_settings import ChirpStack, UartPort
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxError
 from tests.edge.disk.platter import Image

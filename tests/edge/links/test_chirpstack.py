@@ -11,7 +11,7 @@ import aiomqtt
 import pytest
 
 from devices.chirpstack import Uplink, topic_of, write_envelope
-from edge.configuration import ChirpStack
+from edge.link_settings import ChirpStack
 from edge.links.chirpstack import IN_FLIGHT, QUEUED_MESSAGES, ChirpStackStream
 from tests.edge.links.heard import Heard, running, until
 from tests.servers import Mosquitto

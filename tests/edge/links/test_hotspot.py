@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.openwrt_ap import decode
-from edge.configuration import Hotspot
+from edge.link_settings import Hotspot
 from edge.links.hotspot import HotspotWatch
 from edge.links.probes import answers, build_query, lookup_ms, portal, round_trips
 from tests.edge.links.heard import Heard, running, until

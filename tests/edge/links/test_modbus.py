@@ -17,7 +17,7 @@ from pymodbus.server import ModbusTcpServer
 
 from devices.driver import ModbusLink
 from devices.modbus import Request, RequestReader, build_exception, build_request, build_response
-from edge.configuration import ModbusPort
+from edge.link_settings import ModbusPort
 from edge.links.modbus import ModbusBus, Slave
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.pty_device import PtyDevice

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from devices.driver import Frame, UartLink
 from devices.ff_frame import FfFramer, frame_sum
-from edge.configuration import UartPort
+from edge.link_settings import UartPort
 from edge.links.uart import UartSensor
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.pty_device import PtyDevice
