@@ -1,0 +1,58 @@
+"""`gampong edge enrol|csr`: a gateway gets its certificate.
+
+In: a bundle (its file, or its text as a QR scanner gives it). Out: files under --folder, results on
+stdout, an exit code: 0, or 2 when nothing was changed, with the reason and the remedy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+UNUSABLE = 2
+FOLDER = Path("/etc/gampong")
+
+
+def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `enrol` and `csr` to the words of `edge`."""
+    enrol = words.add_parser("enrol", help="become the gateway that a bundle was made for")
+    enrol.add_argument("bundle", metavar="BUNDLE", help="a file, or the text of its QR code")
+    enrol.add_argument("--folder", type=Path, default=FOLDER, help=f"default {FOLDER}")
+    enrol.add_argument("--replace", action="store_true", help="even if it is another gateway now")
+    enrol.set_defaults(run=run_enrol)
+
+    csr = words.add_parser("csr", help="ask for a certificate; the key stays here")
+    csr.add_argument("name", metavar="NAME", help="this gateway's")
+    csr.add_argument("--folder", type=Path, default=FOLDER, help=f"default {FOLDER}")
+    csr.set_defaults(run=run_csr)
+
+
+def run_enrol(args: argparse.Namespace) -> int:
+    """Nothing is changed unless all of the bundle is good."""
+    from edge.enrolment import NotEnrolled, enrol
+    from wire.bundle import PREFIX, TEXT_MAX, BadBundle, decode_bundle
+
+    try:
+        text = args.bundle
+        if not text.startswith(PREFIX):
+            with Path(text).open(encoding="utf-8") as file:
+                text = file.read(TEXT_MAX + 1)
+        for line in enrol(decode_bundle(text), args.folder, args.replace):
+            print(line)
+    except (BadBundle, NotEnrolled, OSError, UnicodeDecodeError) as error:
+        print(f"gampong edge enrol: {error}", file=sys.stderr)
+        return UNUSABLE
+    return 0
+
+
+def run_csr(args: argparse.Namespace) -> int:
+    """Prints the request; the key is made once and kept."""
+    from edge.enrolment import NotEnrolled, request
+
+    try:
+        print(request(args.name, args.folder), end="")
+    except (NotEnrolled, OSError) as error:
+        print(f"gampong edge csr: {error}", file=sys.stderr)
+        return UNUSABLE
+    return 0
