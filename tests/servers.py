@@ -165,6 +165,8 @@ class Mosquitto(Server):
             lines += ["persistence true", f"persistence_location {folder}/", "autosave_interval 1"]
         if "allow_anonymous" not in extra:
             lines.append("allow_anonymous true")
+        if "max_packet_size" not in extra:  # 2.0: none, 2.1: 2,000,000
+            lines.append("max_packet_size 20000000")
         if "listener " not in extra:
             lines.append(f"listener {self.port} {self.host}")
         (folder / "mosquitto.conf").write_text("\n".join([*lines, extra, ""]))

@@ -1,33 +1,25 @@
-"""Certificates for a test, made by the machine's openssl: an authority, and what it signs."""
+"""Certificates for a test: an authority, and what it signs.
+
+Made with the `cryptography` package: openssl's command line makes expired certificates in one way
+before version 3.4 and in another from then on.
+"""
 
 from __future__ import annotations
 
 import ssl
-import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
-from tests.servers import find
-
-_CONFIG = """
-[req]
-distinguished_name = name
-x509_extensions = authority
-[name]
-[authority]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign, cRLSign
-subjectKeyIdentifier = hash
-[signed]
-basicConstraints = critical, CA:FALSE
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
-subjectAltName = IP:127.0.0.1, DNS:localhost
-"""
-_NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-EXPIRED = -1  # openssl's own value "for testing expiration checks"
+HERE = ("127.0.0.1", "localhost")
+EXPIRED = -1
 
 
 class Signed(NamedTuple):
@@ -60,36 +52,91 @@ class Signed(NamedTuple):
 
 
 class Authority:
-    """Signs in a folder of its own."""
+    """Signs in a folder of its own, which it makes.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self._folder = folder
-        self._openssl = find("openssl", "apt-get install --no-install-recommends openssl")
-        (folder / "openssl.cnf").write_text(_CONFIG)
+    Args:
+        folder: its name is the authority's common name.
+        names: addresses and host names that what it signs is good for.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str] = HERE) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._names = folder, names
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named(folder.name)
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        usage = x509.KeyUsage(
+            digital_signature=False,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        certificate = (
+            _dated(2, self._name, self._name, self._key.public_key())
+            .add_extension(constraints, critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False
+            )
+            .sign(self._key, hashes.SHA256())
+        )
         self.certificate_file = folder / "ca.pem"
-        self._run(
-            f"req -config openssl.cnf -x509 {_NEW_KEY} -keyout ca.key -out ca.pem -days 2"
-            f" -subj /CN={folder.name}"
-        )
+        self.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str, days: int = 2) -> Signed:
-        """A certificate with that common name, good for this machine's own address."""
+    def sign(self, name: str, days: int = 2, names: Sequence[str] | None = None) -> Signed:
+        """A certificate with that common name. `days` below 0: it ended so long ago."""
         stem = name if days > 0 else f"{name}-expired"
-        self._run(
-            f"req -config openssl.cnf -new {_NEW_KEY} -keyout {stem}.key -out {stem}.csr"
-            f" -subj /CN={name}"
+        key = ec.generate_private_key(ec.SECP256R1())
+        own = [_general_name(one) for one in (self._names if names is None else names)]
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        certificate = (
+            _dated(days, _named(name), self._name, key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(own), critical=False)
+            .add_extension(issuer, critical=False)
+            .sign(self._key, hashes.SHA256())
         )
-        self._run(
-            f"x509 -req -in {stem}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {stem}.pem"
-            f" -days {days} -extfile openssl.cnf -extensions signed"
-        )
-        return Signed(
+        files = Signed(
             self.certificate_file, self._folder / f"{stem}.pem", self._folder / f"{stem}.key"
         )
+        files.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files.key_file.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return files
 
-    def _run(self, words: str) -> None:
-        command = [self._openssl, *words.split()]
-        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True)
-        if done.returncode:
-            pytest.fail(f"{' '.join(command)}: {done.stderr}")
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _dated(
+    days: int, subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    """Begun a month ago, so that an expired one was good once."""
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now + timedelta(days=days))
+    )
