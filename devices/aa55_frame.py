@@ -5,7 +5,8 @@
 
     address  11 as delivered
     size     of the data
-    command  02 distance, 03 temperature, 55 set the address, 08 set the baud rate
+    command  01 measure (no answer), 02 distance, 03 temperature, 55 set the address, 08 set the
+             baud rate
     sum      low byte of the sum of all before it
 
 A question is a frame without data; the answer has the same command. Numbers are big-endian.
@@ -21,6 +22,7 @@ from devices.reading import Refusal, Undecodable
 
 HEADER = b"\x55\xaa"
 ADDRESS = 0x11
+MEASURE = 0x01
 DISTANCE = 0x02
 EMPTY_SIZE = 6  # a frame without its data
 DATA_MOST = 8

@@ -47,33 +47,92 @@ class Framer(Protocol):
 class UartLink(msgspec.Struct, frozen=True):
     """A sensor that talks on a serial port of its own.
 
-    `poll` is what makes it answer (empty for one that sends by itself).
+    `poll` is what makes it answer (empty for one that sends by itself). `trigger` is what makes it
+    measure, sent `measures_s` before `poll`, for a sensor that answers with what it measured last.
     """
 
     framer: Callable[[], Framer]
     baudrate: int = 9600
     poll: bytes = b""
+    parity: str = "N"
+    trigger: bytes = b""
+    measures_s: float = 0.0
+
+
+class RegisterRange(msgspec.Struct, frozen=True):
+    """`count` registers from `register` on, or as many bits for functions 1 and 2."""
+
+    function: int
+    register: int
+    count: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the answer: two a register, eight bits a byte."""
+        return -(-self.count // 8) if self.function in (1, 2) else 2 * self.count
 
 
 class ModbusLink(msgspec.Struct, frozen=True):
-    """A Modbus RTU slave: which registers one reading takes (`Payload.data` is their bytes)."""
+    """A Modbus RTU slave: which registers one reading takes (`Payload.data` is their bytes).
+
+    `more` are further ranges of the same reading, asked one after the other; the payload is all
+    answers' bytes in that order. `stride` is how many registers further the next node of the same
+    unit begins, for a gateway or a controller with many sensors behind one address; 0 for a slave
+    that is one device.
+    """
 
     function: int
     register: int
     count: int
     baudrate: int = 9600
     parity: str = "N"
+    more: tuple[RegisterRange, ...] = ()
+    stride: int = 0
+
+    @property
+    def reads(self) -> tuple[RegisterRange, ...]:
+        """Every range of one reading, in the payload's order, of node 0."""
+        return (RegisterRange(self.function, self.register, self.count), *self.more)
+
+    def at_node(self, node: int) -> tuple[RegisterRange, ...]:
+        """Every range of one reading of that node."""
+        further = node * self.stride
+        return tuple(
+            RegisterRange(one.function, one.register + further, one.count) for one in self.reads
+        )
 
 
 class LorawanLink(msgspec.Struct, frozen=True):
     """A LoRaWAN device behind a network server."""
 
 
+class ObjectLink(LorawanLink, frozen=True):
+    """A LoRaWAN device that somebody else decodes (`Payload.data` is the JSON object they made):
+    its network server, or the vendor's JavaScript in the file `decoder`."""
+
+    decoder: str = ""
+
+
+class TopicLink(msgspec.Struct, frozen=True):
+    """A device that publishes on an MQTT topic of its own (`Payload.data` is JSON). `own_time`: its
+    messages say when they were measured."""
+
+    own_time: bool = False
+
+
 class HotspotLink(msgspec.Struct, frozen=True):
-    """An access point asked over HTTP (`Payload.data` is a JSON object of its answers)."""
+    """An OpenWrt access point asked over ubus (`Payload.data` is a JSON object of its answers)."""
 
 
-Link = UartLink | ModbusLink | LorawanLink | HotspotLink
+class RouterosLink(msgspec.Struct, frozen=True):
+    """A RouterOS access point asked over REST (`Payload.data`: a JSON object of its answers)."""
+
+
+class SnmpLink(msgspec.Struct, frozen=True):
+    """Any access point asked over SNMP (`Payload.data`: a JSON object of what it said)."""
+
+
+Link = UartLink | ModbusLink | LorawanLink | TopicLink | HotspotLink | RouterosLink | SnmpLink
 
 
 class Driver(msgspec.Struct, frozen=True):

@@ -114,6 +114,9 @@ PARKING_SPOT = Kind(
         Field(
             "vehicle_count", INTEGER, "vehicles counted, the sensor's counter", "", 0, _COUNTER_HIGH
         ),
+        Field("magnetic_x_ut", FLOAT, "raw magnetic field along the bay", "µT", -1e4, 1e4),
+        Field("magnetic_y_ut", FLOAT, "raw magnetic field across the bay", "µT", -1e4, 1e4),
+        Field("magnetic_z_ut", FLOAT, "raw magnetic field upwards", "µT", -1e4, 1e4),
     ),
 )
 
@@ -232,6 +235,18 @@ ENERGY_METER = Kind(
     ),
 )
 
+WATER_LEVEL = Kind(
+    name="water_level",
+    about="the water at one gauge: river, drain, tide (FIWARE Device of waterLevel)",
+    state="level_m",
+    heartbeat_s=900,
+    expiry_s=1800,
+    fields=_table(
+        Field("level_m", FLOAT, "height of the water over the gauge's zero", "m", -100, 1000),
+        Field("distance_mm", FLOAT, "raw distance from sensor to water", "mm", 0, 100_000),
+    ),
+)
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -242,5 +257,6 @@ KINDS: dict[str, Kind] = {
         TRAFFIC_COUNTER,
         ENVIRONMENT,
         ENERGY_METER,
+        WATER_LEVEL,
     )
 }

@@ -7,6 +7,9 @@ simulated slave, the requests it was sent.
     answer     unit | function | byte count   | registers, big-endian | crc
     exception  unit | function + 0x80 | code                     | crc
 
+    function   1 coils, 2 discrete inputs: bits, eight a byte, the first one lowest;
+               3 holding registers, 4 input registers: two bytes each
+
     crc        CRC-16/Modbus: polynomial A001 reflected, starts at FFFF, low byte first
 
 A frame has no header, only its end is certain. So both readers take one byte at a time and ask
@@ -20,12 +23,15 @@ from __future__ import annotations
 
 import msgspec
 
-from devices.driver import Noise
-from devices.reading import Refusal, Undecodable
+from devices.driver import ModbusLink, Noise, RegisterRange
+from devices.reading import Payload, Refusal, Undecodable
 
-READ_HOLDING, READ_INPUT = 3, 4
+READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
+BIT_FUNCTIONS = (READ_COILS, READ_DISCRETE)
+FUNCTIONS = (*BIT_FUNCTIONS, READ_HOLDING, READ_INPUT)
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
-MAX_COUNT = 125
+MAX_COUNT = 125  # registers in one answer
+BITS_MAX = 2000
 REQUEST_SIZE = 8
 EXCEPTION_SIZE = 5
 FRAMING_SIZE = 5  # unit, function, byte count, crc: an answer without its registers
@@ -84,7 +90,7 @@ def build_request(unit: int, function: int, register: int, count: int) -> bytes:
 
 
 def build_response(unit: int, function: int, registers: bytes) -> bytes:
-    """The answer that holds `registers`, two bytes each, as the slave sends it."""
+    """The answer that holds `registers`, or a row of bits, as the slave sends it."""
     return _sealed(bytes((unit, function, len(registers))) + registers)
 
 
@@ -97,16 +103,36 @@ def parse_request(frame: bytes) -> Request:
     """Read one whole request, as a slave does.
 
     Raises:
-        Undecodable: `length`, `checksum`, or `type` when it doesn't read registers.
+        Undecodable: `length`, `checksum`, or `type` when it reads nothing.
     """
     if len(frame) != REQUEST_SIZE:
         raise Undecodable(Refusal.LENGTH, f"{len(frame)} bytes, a request has {REQUEST_SIZE}")
     if not _is_good(frame):
         raise Undecodable(Refusal.CHECKSUM, "request CRC")
-    if frame[1] not in (READ_HOLDING, READ_INPUT):
-        raise Undecodable(Refusal.TYPE, f"function {frame[1]} reads no registers")
+    if frame[1] not in FUNCTIONS:
+        raise Undecodable(Refusal.TYPE, f"function {frame[1]} reads nothing")
     register, count = (int.from_bytes(frame[at : at + 2], "big") for at in (2, 4))
     return Request(frame[0], frame[1], register, count)
+
+
+def answer_part(
+    link: ModbusLink, payload: Payload, request: Request, node: int = 0
+) -> bytes | None:
+    """What a slave that says `payload` answers to one request for it.
+
+    Returns:
+        The bytes of one of the payload's ranges; None when the request is for anything else.
+    """
+    at = 0
+    for asked in link.at_node(node):
+        if (request.function, request.register, request.count) == (
+            asked.function,
+            asked.register,
+            asked.count,
+        ):
+            return payload.data[at : at + asked.size]
+        at += asked.size
+    return None
 
 
 class RequestReader:
@@ -151,8 +177,9 @@ class ResponseReader:
     """
 
     def __init__(self, unit: int, function: int, count: int, echo: bytes = b"") -> None:
-        self._head = bytes((unit, function, 2 * count))
-        self._size = FRAMING_SIZE + 2 * count
+        size = RegisterRange(function, 0, count).size
+        self._head = bytes((unit, function, size))
+        self._size = FRAMING_SIZE + size
         self._echo = echo
         self._heard = b""
 

@@ -9,11 +9,12 @@ Link: ubus over HTTP. The hotspot link asks and hands over one JSON object of th
      "probe":   the gateway's own probes    {"latency_ms": n, "loss_ratio": 0..1,
                                              "dns_ms": n, "portal": "open|portal|down"}}
 
-    clients              stations with `assoc`
-    channel_utilization  utilization / 255
+    clients              stations with `assoc`, of all radios
+    channel_utilization  utilization / 255, of the busiest radio
     rx_bytes, tx_bytes   the interface's counters; they start again with the access point
     latency_ms, dns_ms   null when nothing answered
 
+With several radios, `clients` and `status` are lists of their answers.
 A part that didn't answer is null. No part of the access point's: `up` is 0 and only the probe
 speaks. Any part: `up` is 1, and what a missing part would have said is left out.
 
@@ -28,15 +29,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
 from devices.driver import Driver, HotspotLink
-from devices.reading import Payload, Refusal, Undecodable, Value, Values, check_fields
+from devices.reading import Payload, Value, Values
+from devices.wifi_corner import KIND, PROBED, Probe, read_answers, with_probe
 
-KIND = "wifi_access_point"
-MAX_SIZE = 1024 * 1024  # 200 stations take about 260 KiB
 FULL_AIRTIME = 255
+_T = TypeVar("_T")
 
 
 class _Station(msgspec.Struct):
@@ -68,19 +70,12 @@ class _System(msgspec.Struct):
     uptime: float
 
 
-class _Probe(msgspec.Struct):
-    latency_ms: float | None = None
-    loss_ratio: float | None = None
-    dns_ms: float | None = None
-    portal: str | None = None
-
-
 class _Answers(msgspec.Struct):
-    clients: _Clients | None = None
-    status: _Status | None = None
+    clients: _Clients | list[_Clients] | None = None
+    status: _Status | list[_Status] | None = None
     device: _Device | None = None
     system: _System | None = None
-    probe: _Probe | None = None
+    probe: Probe | None = None
 
 
 _ANSWERS = msgspec.json.Decoder(_Answers)
@@ -88,30 +83,20 @@ _ANSWERS = msgspec.json.Decoder(_Answers)
 
 def decode(payload: Payload) -> tuple[Values, ...]:
     """One round of questions to one record of counts."""
-    if not 0 < len(payload.data) <= MAX_SIZE:
-        raise Undecodable(Refusal.LENGTH, f"{len(payload.data)} bytes")
-    try:
-        answers = _ANSWERS.decode(payload.data)
-    except (ValueError, RecursionError):  # its message could name a station: not handed on
-        raise Undecodable(Refusal.FORMAT, "not the answers of an access point") from None
-    fields = _access_point(answers)
-    if answers.probe is not None:
-        fields |= {
-            name: value
-            for name, value in msgspec.structs.asdict(answers.probe).items()
-            if value is not None
-        }
-    _check_range(fields)
-    return (Values(fields),)
+    answers = read_answers(payload, _ANSWERS)
+    return (with_probe(_access_point(answers), answers.probe),)
 
 
 def _access_point(answers: _Answers) -> dict[str, Value]:
     parts = (answers.clients, answers.status, answers.device, answers.system)
     fields: dict[str, Value] = {"up": int(any(part is not None for part in parts))}
     if answers.clients is not None:
-        fields["clients"] = sum(station.assoc for station in answers.clients.clients.values())
-    if answers.status is not None and answers.status.airtime is not None:
-        share = answers.status.airtime.utilization / FULL_AIRTIME
+        fields["clients"] = sum(
+            station.assoc for radio in _each(answers.clients) for station in radio.clients.values()
+        )
+    busy = [radio.airtime.utilization for radio in _each(answers.status) if radio.airtime]
+    if busy:
+        share = max(busy) / FULL_AIRTIME
         fields["channel_utilization"] = round(share, 4)  # finer than a 255th; no digits to pay for
     if answers.device is not None and answers.device.statistics is not None:
         fields["rx_bytes"] = answers.device.statistics.rx_bytes
@@ -121,13 +106,10 @@ def _access_point(answers: _Answers) -> dict[str, Value]:
     return fields
 
 
-def _check_range(fields: dict[str, Value]) -> None:
-    """Every field here is a plain copy, so the kind's own bounds are the sheet's."""
-    for name, value in fields.items():
-        try:
-            check_fields(KIND, {name: value})
-        except Undecodable as error:
-            raise Undecodable(error.reason, f"{name} can't be") from None
+def _each(part: _T | list[_T] | None) -> list[_T]:
+    if part is None:
+        return []
+    return part if isinstance(part, list) else [part]
 
 
 def encode(values: Values) -> Payload:
@@ -139,9 +121,7 @@ def encode(values: Values) -> Payload:
         "status": _status(fields.get("channel_utilization")) if up else None,
         "device": _device(fields) if up and "rx_bytes" in fields else None,
         "system": {"uptime": fields["uptime_s"]} if up and "uptime_s" in fields else None,
-        "probe": {
-            name: fields.get(name) for name in ("latency_ms", "loss_ratio", "dns_ms", "portal")
-        },
+        "probe": {name: fields.get(name) for name in PROBED},
     }
     return Payload(msgspec.json.encode(answers))
 

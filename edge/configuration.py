@@ -1,25 +1,23 @@
 """The gateway's TOML: who it is, what hangs on it, where it sends.
 
-In: the text of `gateway.toml`. Out: one frozen tree, checked whole before any connection: names,
-references between devices and links, drivers, ports used twice. Defaults stand here only.
+In: the text of `gateway.toml`. Out: one frozen tree, checked whole before any connection: names and
+bounds here, devices, links and drivers in `edge/device_checks.py`. Defaults stand here only.
 """
 
 from __future__ import annotations
 
+import tomllib
 from typing import Literal
 
-from devices.driver import (
-    Driver,
-    HotspotLink,
-    LorawanLink,
-    ModbusLink,
-    UartLink,
-    UnknownDriver,
-    driver_names,
-    load_driver,
-)
+import msgspec
+
+from devices.driver import Driver
+from devices.field_map import FieldMap
 from devices.kinds import KINDS
-from edge.link_settings import ChirpStack, Hotspot, LinkSettings, ModbusPort, UartPort
+from devices.register_map import RegisterMap
+from edge.device_checks import check_devices
+from edge.link_settings import LinkSettings
+from edge.mounting import Bay, Container, Magnet
 from wire.configuration import Broker, Configuration, ConfigurationError, decode_toml
 from wire.line import NAME
 from wire.messages import Place
@@ -70,29 +68,18 @@ class TimeSettings(Configuration, frozen=True):
     trust: Literal["ntp", "system"] = "ntp"
 
 
-class Container(Configuration, frozen=True):
-    """A bin's geometry as the sensor sees it: distance when empty and when full."""
-
-    empty_mm: float
-    full_mm: float
-
-
-class Bay(Configuration, frozen=True):
-    """How distance becomes occupied: below `occupied_below_mm`, free again above it plus
-    `hysteresis_mm`, and only after `debounce` equal judgements in a row."""
-
-    occupied_below_mm: float
-    hysteresis_mm: float = 100.0
-    debounce: int = 2
-
-
 class Device(Configuration, frozen=True):
     """One device. `name` is the bay's or the bin's, not the sensor's: a replaced sensor keeps it.
 
-    `unit` is a Modbus address, `dev_eui` a LoRaWAN identity; each link type needs its own.
+    `driver` is a file of `devices/`, or a `[register_map]` or `[field_map]` of this configuration.
+    `unit` is a Modbus address, `dev_eui` a LoRaWAN identity; each link type needs its own. `node`
+    is which of many sensors behind one Modbus address, for drivers with a stride.
     `poll_interval_s` and `heartbeat_s` are city seconds. `dead_band` is the change of the kind's
     main field under which a polled reading is suppressed until the heartbeat; None takes the
-    kind's default.
+    kind's default. `assumed_air_c` is for an ultrasonic sensor that doesn't measure how fast sound
+    is: the air's temperature that its sheet reckons with. `topic` is where a device without a
+    network server publishes; `match` tells devices on one topic apart: a value's place in the
+    message, and the text that it has.
     """
 
     name: str
@@ -102,13 +89,18 @@ class Device(Configuration, frozen=True):
     label: str = ""
     place: Place | None = None
     unit: int | None = None
+    node: int = 0
     dev_eui: str = ""
     channel: str = ""
+    topic: str = ""
+    match: dict[str, str] = msgspec.field(default_factory=dict)
     poll_interval_s: float = 10.0
     heartbeat_s: float | None = None
     dead_band: float | None = None
     container: Container | None = None
     bay: Bay | None = None
+    magnet: Magnet | None = None
+    assumed_air_c: float | None = None
     maintenance: bool = False
 
 
@@ -129,14 +121,10 @@ class EdgeConfiguration(Configuration, frozen=True):
     time: TimeSettings = TimeSettings()
     link: tuple[LinkSettings, ...] = ()
     device: tuple[Device, ...] = ()
+    register_map: dict[str, RegisterMap] = msgspec.field(default_factory=dict)
+    field_map: dict[str, FieldMap] = msgspec.field(default_factory=dict)
 
 
-_LINKS_BY_DRIVER: dict[type, type] = {
-    UartLink: UartPort,
-    ModbusLink: ModbusPort,
-    LorawanLink: ChirpStack,
-    HotspotLink: Hotspot,
-}
 _DEVICES_MAX = 2000
 
 
@@ -146,13 +134,13 @@ def load_configuration(text: str, source: str) -> EdgeConfiguration:
     Raises:
         ConfigurationError: names the file, the key and the remedy.
     """
-    configuration = decode_toml(text, EdgeConfiguration, source)
+    try:
+        configuration = decode_toml(text, EdgeConfiguration, source)
+    except ConfigurationError as error:
+        raise _with_table_named(error, text) from error
     _check_names(configuration, source)
     _check_bounds(configuration, source)
-    links = {link.name: link for link in configuration.link}
-    for index, device in enumerate(configuration.device):
-        _check_device(device, links, f"device[{index}] ({device.name})", source)
-    _check_identities(configuration, source)
+    check_devices(configuration, source)
     return configuration
 
 
@@ -164,6 +152,19 @@ def heartbeat_s(device: Device, driver: Driver) -> float:
 def expiry_s(device: Device, driver: Driver, seal_interval_s: float) -> float:
     """The age at which the device's state becomes unknown (the promise's fourth clause)."""
     return max(2.5 * heartbeat_s(device, driver) + seal_interval_s, KINDS[driver.kind].expiry_s)
+
+
+def _with_table_named(error: ConfigurationError, text: str) -> ConfigurationError:
+    """The same error with the table's name where msgspec says `register_map[...]`."""
+    for key, type_ in (("register_map", RegisterMap), ("field_map", FieldMap)):
+        if error.key.startswith(f"{key}[...]"):
+            for name, table in tomllib.loads(text)[key].items():
+                try:
+                    msgspec.convert(table, type_, strict=True)
+                except msgspec.ValidationError:
+                    named = error.key.replace("[...]", f".{name}", 1)
+                    return ConfigurationError(error.source, named, error.problem, error.remedy)
+    return error
 
 
 def _check_names(configuration: EdgeConfiguration, source: str) -> None:
@@ -202,56 +203,3 @@ def _check_bounds(configuration: EdgeConfiguration, source: str) -> None:
     for key, value, low, high in bounds:
         if not low <= value <= high:
             raise ConfigurationError(source, key, f"{value} not in {low}..{high}", "Choose within")
-
-
-def _check_device(device: Device, links: dict[str, LinkSettings], key: str, source: str) -> None:
-    try:
-        driver = load_driver(device.driver)
-    except UnknownDriver as error:
-        remedy = f"Take one of: {', '.join(driver_names())}"
-        raise ConfigurationError(source, f"{key}.driver", "no such driver", remedy) from error
-    link = links.get(device.link)
-    needed = _LINKS_BY_DRIVER[type(driver.link)]
-    if link is None or not isinstance(link, needed):
-        kind = needed.__struct_config__.tag  # type: ignore[attr-defined]
-        remedy = f"Name a [[link]] of type {kind!r}; there are: {', '.join(links) or 'none'}"
-        raise ConfigurationError(source, f"{key}.link", f"{device.link!r} doesn't fit", remedy)
-    if isinstance(link, ModbusPort) and not 1 <= (device.unit or 0) <= 247:
-        raise ConfigurationError(source, f"{key}.unit", "needed", "Give the address, 1 to 247")
-    if isinstance(link, ChirpStack) and not _is_dev_eui(device.dev_eui):
-        raise ConfigurationError(
-            source, f"{key}.dev_eui", "needed", "Give 16 lower-case hex digits"
-        )
-    if not 0.05 <= device.poll_interval_s <= 86_400:
-        remedy = "Choose 0.05 to 86400 seconds"
-        raise ConfigurationError(source, f"{key}.poll_interval_s", "out of bounds", remedy)
-    if device.container and not 0 <= device.container.full_mm < device.container.empty_mm:
-        remedy = "full_mm is the shorter distance (waste near the sensor), empty_mm the longer"
-        raise ConfigurationError(source, f"{key}.container", "full_mm not below empty_mm", remedy)
-
-
-def _is_dev_eui(text: str) -> bool:
-    return len(text) == 16 and all(c in "0123456789abcdef" for c in text)
-
-
-def _check_identities(configuration: EdgeConfiguration, source: str) -> None:
-    """Nothing twice: link names, device names, ports, addresses on a bus, LoRaWAN identities."""
-    ports = [("port", link.port) for link in configuration.link if hasattr(link, "port")]
-    seen: set[tuple[str, ...]] = set()
-    identities: list[tuple[str, ...]] = [
-        *(("link", link.name) for link in configuration.link),
-        *ports,
-        *(("device", device.name) for device in configuration.device),
-        *(("unit", d.link, str(d.unit)) for d in configuration.device if d.unit is not None),
-        *(("dev_eui", d.dev_eui, d.channel) for d in configuration.device if d.dev_eui),
-    ]
-    for identity in identities:
-        if identity in seen:
-            remedy = "Each may stand once"
-            raise ConfigurationError(source, identity[0], f"{identity[-1]!r} twice", remedy)
-        seen.add(identity)
-    single = {link.name for link in configuration.link if isinstance(link, UartPort | Hotspot)}
-    users = [device.link for device in configuration.device if device.link in single]
-    for link in users:
-        if users.count(link) > 1:
-            raise ConfigurationError(source, "device.link", f"{link!r} twice", "One device a port")

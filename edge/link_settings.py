@@ -12,21 +12,31 @@ from wire.configuration import Broker, Configuration
 
 
 class UartPort(Configuration, frozen=True, tag="uart", tag_field="type"):
-    """A serial port with one sensor. `port` is a device path or a `socket://host:port` URL."""
+    """A serial port with one sensor. `port` is a device path or a `socket://host:port` URL.
+
+    Speed and parity are the driver's where the port doesn't say.
+    """
 
     name: str
     port: str
     baudrate: int | None = None
+    parity: Literal["N", "E", "O"] | None = None
 
 
 class ModbusPort(Configuration, frozen=True, tag="modbus", tag_field="type"):
-    """An RS-485 port with Modbus RTU slaves. Times are wall seconds, total for one exchange."""
+    """An RS-485 port with Modbus RTU slaves. Times are wall seconds.
+
+    `answer_timeout_s` is for one exchange, beside what its bytes take on the line at this speed.
+    `late_answer_s` is how long after a time-out a slave isn't asked again: until then an answer
+    may still come, and nothing in it says which question it answers.
+    """
 
     name: str
     port: str
     baudrate: int | None = None
     parity: Literal["N", "E", "O"] | None = None
     answer_timeout_s: float = 0.3
+    late_answer_s: float = 1.0
     failures_before_rest: int = 3
     rest_s: float = 60.0
 
@@ -40,19 +50,14 @@ class ChirpStack(Configuration, frozen=True, tag="chirpstack", tag_field="type")
     session_expiry_s: int = 7 * 24 * 3600
 
 
-class Hotspot(Configuration, frozen=True, tag="hotspot", tag_field="type"):
-    """An OpenWrt access point asked over ubus JSON-RPC, and the gateway's own probes.
+class WifiCorner(Configuration, frozen=True, kw_only=True):
+    """What every access point's link has: the gateway's own probes, beside what it is asked.
 
     `probe_*` targets are what a visitor needs: an address that answers TCP (`host:port`), a name
     that resolves, a URL that answers 204 when no portal stands between. Empty leaves a probe out.
     """
 
     name: str
-    url: str
-    username: str = "gampong"
-    password_file: str = ""
-    interface: str = "wlan0"
-    network_device: str = "br-lan"
     timeout_s: float = 5.0
     probe_connect: str = ""
     probe_name: str = ""
@@ -61,4 +66,131 @@ class Hotspot(Configuration, frozen=True, tag="hotspot", tag_field="type"):
     probe_count: int = 5
 
 
-LinkSettings = UartPort | ModbusPort | ChirpStack | Hotspot
+class Hotspot(WifiCorner, frozen=True, kw_only=True, tag="hotspot", tag_field="type"):
+    """An OpenWrt access point asked over ubus JSON-RPC; `interface` is its radio's, or several.
+
+    For an `https://` URL whose certificate the system doesn't trust: `ca_file` (PEM) names who
+    signed it, or `fingerprint` pins its SHA-256 and nothing else about it matters.
+    """
+
+    url: str
+    username: str = "gampong"
+    password_file: str = ""
+    ca_file: str = ""
+    fingerprint: str = ""
+    interface: str | tuple[str, ...] = "wlan0"
+    network_device: str = "br-lan"
+
+
+class RouterOs(WifiCorner, frozen=True, kw_only=True, tag="routeros", tag_field="type"):
+    """A MikroTik access point asked over RouterOS's REST; `ca_file`, `fingerprint` as above.
+
+    `interface` counts only the clients of that radio interface, empty those of all.
+    `network_device` is whose byte counters are read.
+    """
+
+    url: str
+    username: str = "gampong"
+    password_file: str = ""
+    ca_file: str = ""
+    fingerprint: str = ""
+    interface: str = ""
+    network_device: str = "bridge"
+
+
+class SnmpAgent(WifiCorner, frozen=True, kw_only=True, tag="snmp", tag_field="type"):
+    """Any access point that speaks SNMP v2c: `host` or `host:port`, UDP.
+
+    `interface` is its name in IF-MIB (ifName, else ifDescr). No standard object counts clients:
+    `client_oids` name the maker's, each one number; they are added up.
+    """
+
+    host: str
+    community_file: str = ""
+    interface: str = "wlan0"
+    client_oids: tuple[str, ...] = ()
+
+
+class MqttTls(Configuration, frozen=True):
+    """`ca_file` (PEM) when the system doesn't trust the server's certificate; a certificate of our
+    own only where the server asks for one."""
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+
+
+class MqttServer(Configuration, frozen=True):
+    """A broker that speaks MQTT 3.1.1. Without `tls` the connection is plain: loopback only."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    keepalive_s: int = 60
+    username: str = ""
+    password_file: str = ""
+    tls: MqttTls | None = None
+
+
+class Storage(Configuration, frozen=True):
+    """The Things Stack's Storage Integration, asked for uplinks that were missed.
+
+    `url` is the server's (https://eu1.cloud.thethings.network), `api_key_file` holds a key with
+    the right to read application traffic, `hours_max` is how far back it is asked: the public
+    server keeps 24 hours, others 30 days. `ca_file` (PEM) is for a server of one's own.
+    """
+
+    url: str
+    application: str
+    api_key_file: str
+    hours_max: float = 24.0
+    timeout_s: float = 30.0
+    ca_file: str = ""
+
+
+class ThingsStack(Configuration, frozen=True, tag="things_stack", tag_field="type"):
+    """The Things Stack v3 over MQTT; the user is `<application>@<tenant>`, the password an API
+    key."""
+
+    name: str
+    broker: MqttServer
+    topic: str = "v3/+/devices/+/#"
+    storage: Storage | None = None
+
+
+class MilesightGateway(Configuration, frozen=True, tag="milesight_gateway", tag_field="type"):
+    """A Milesight LoRaWAN gateway's own messages; `topic` is what its application page says."""
+
+    name: str
+    broker: MqttServer
+    topic: str
+
+
+class JsonTopics(Configuration, frozen=True, tag="json", tag_field="type"):
+    """Devices that publish JSON, each on the topic of its `[[device]]`, read by a field map."""
+
+    name: str
+    broker: MqttServer
+
+
+class LineTopics(Configuration, frozen=True, tag="line_protocol", tag_field="type"):
+    """Another system's points in line protocol over MQTT, read by field maps."""
+
+    name: str
+    broker: MqttServer
+
+
+LinkSettings = (
+    UartPort
+    | ModbusPort
+    | ChirpStack
+    | ThingsStack
+    | MilesightGateway
+    | JsonTopics
+    | LineTopics
+    | Hotspot
+    | RouterOs
+    | SnmpAgent
+)
+
+NETWORK_SERVERS = (ChirpStack, ThingsStack, MilesightGateway)
+PLAIN_TOPICS = (JsonTopics, LineTopics)

@@ -29,7 +29,7 @@ class Health:
         """It works; `detail` is a remark that an operator should read nevertheless."""
         if not self.is_up:
             log.info("event=link_up link=%s", self.name)
-        self._state, self._detail = "up", detail
+        self._state, self._detail = "up", detail[:DETAIL_MAX]
 
     def down(self, detail: str) -> None:
         """It doesn't, and why, with the remedy where there is one."""
@@ -38,9 +38,17 @@ class Health:
             log.warning("event=link_down link=%s why=%r", self.name, detail)
         self._state, self._detail = "down", detail
 
-    def count(self, reason: str) -> None:
-        """One more error of that reason."""
-        self._errors[reason] += 1
+    def remark(self, detail: str) -> None:
+        """Something an operator should read, whatever the state."""
+        detail = detail[:DETAIL_MAX]
+        if detail and detail != self._detail:
+            log.warning("event=link_remark link=%s what=%r", self.name, detail)
+        if self.is_up:
+            self._detail = detail
+
+    def count(self, reason: str, many: int = 1) -> None:
+        """So many more errors of that reason."""
+        self._errors[reason] += many
 
     def status(self) -> LinkStatus:
         return LinkStatus(self.name, self._state, dict(self._errors), self._detail)

@@ -6,7 +6,7 @@ when the sensor keeps silent.
 Cheap rangers send ten frames a second whether asked or not. City time is cut into poll intervals;
 the first good frame of each is the reading, and of several that came at once the newest. The rest
 is thrown away uncounted: it never was a reading. A sensor that has to be asked gets its question
-once an interval.
+once an interval; one that has to be told to measure is told first, and asked when it has.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ class UartSensor:
         clock: Clock,
     ) -> None:
         baudrate = settings.baudrate or driver_link.baudrate
-        self._port = SerialPort(settings.port, baudrate, "N", clock)
+        parity = settings.parity or driver_link.parity
+        self._port = SerialPort(settings.port, baudrate, parity, clock)
         self._device, self._interval_s = device, poll_interval_s
+        self._trigger, self._measures_s = driver_link.trigger, driver_link.measures_s
         self._question = driver_link.poll
         self._framer: Framer = driver_link.framer()
         self._sink, self._clock = sink, clock
@@ -85,6 +87,9 @@ class UartSensor:
 
     async def _ask(self) -> None:
         while True:
+            if self._trigger:
+                await self._port.write(self._trigger)
+                await self._clock.pause(self._measures_s)
             await self._port.write(self._question)
             await self._clock.sleep(self._interval_s)
 

@@ -16,20 +16,13 @@ from typing import Any
 
 import msgspec
 
-from edge.links.http import HttpFailed, request
+from edge.links.access_point import AccountRefused, NoAnswer
+from edge.links.http import SYSTEM, HttpFailed, Trust, request
 from wire.clock import Clock
 
 NOBODY = "0" * 32  # the session that may only log in
 DENIED = -32002
 BODY_MAX = 1024 * 1024  # 200 stations take about 260 KiB
-
-
-class NoAnswer(Exception):
-    """The access point can't be reached, or says nothing that can be understood."""
-
-
-class AccountRefused(Exception):
-    """It answers, but not to this account."""
 
 
 class _Fault(msgspec.Struct):
@@ -51,8 +44,8 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 class Ubus:
     """One access point's bus."""
 
-    def __init__(self, url: str, username: str, clock: Clock) -> None:
-        self._url, self._username, self._clock = url, username, clock
+    def __init__(self, url: str, username: str, clock: Clock, trust: Trust = SYSTEM) -> None:
+        self._url, self._username, self._clock, self._trust = url, username, clock, trust
         self._session = ""
 
     @property
@@ -102,7 +95,9 @@ class Ubus:
         left_s = max(0.0, deadline - self._clock.monotonic())
         body = msgspec.json.encode(question)
         try:
-            answer = await request("POST", self._url, left_s, body, BODY_MAX)
+            answer = await request(
+                "POST", self._url, left_s, body, body_max=BODY_MAX, trust=self._trust
+            )
             envelope = _ENVELOPE.decode(answer.body)
         except HttpFailed as error:
             raise NoAnswer(str(error)) from error

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.chirpstack import (
-    MAX_SIZE,
+    LOG_CODES,
     Notice,
     Uplink,
     radio_fields,
@@ -19,6 +19,7 @@ from devices.chirpstack import (
     write_envelope,
 )
 from devices.driver import Noise
+from devices.envelope import MAX_OBJECT, MAX_SIZE
 from devices.reading import check_fields
 
 UPLINK = Uplink(
@@ -182,7 +183,50 @@ def test_an_oversized_message_is_garbage_unread():
     assert read_envelope(topic("up"), data) == Noise("garbage", len(data))
 
 
-@given(st.binary(max_size=300), st.sampled_from((topic("up"), topic("join"))))
+def status(**changes: Any) -> Uplink | Notice | Noise:
+    event = {"margin": 10, "batteryLevel": 88.3, "externalPowerSource": False} | changes
+    return read_envelope(topic("status"), changed(**event))
+
+
+def test_a_status_tells_how_full_the_battery_is():
+    message = status()
+    assert isinstance(message, Uplink)
+    assert (message.told, message.data, message.f_port) == ({"battery_level": 0.883}, b"", 0)
+    assert radio_fields(message) == {}
+    check_fields("parking_spot", message.told)
+    empty = status(batteryLevel=0)
+    assert isinstance(empty, Uplink)
+    assert empty.told == {"battery_level": 0.0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"externalPowerSource": True},
+        {"batteryLevelUnavailable": True, "batteryLevel": 0},
+        {"batteryLevel": "absent"},
+        {"batteryLevel": 101},
+        {"batteryLevel": "full"},
+        {"time": "yesterday"},
+    ],
+)
+def test_a_status_that_tells_no_battery_is_only_a_notice(changes: dict[str, Any]):
+    assert status(**changes) == Notice("status", UPLINK.dev_eui)
+
+
+@pytest.mark.parametrize("code", [*sorted(LOG_CODES), "SOMETHING_NEW", 7, None])
+def test_a_log_says_its_code_from_a_closed_list(code: Any):
+    name = f"log_{code.lower()}" if code in LOG_CODES else "log"
+    assert read_envelope(topic("log"), changed(code=code)) == Notice(name, UPLINK.dev_eui)
+
+
+def test_a_decoded_object_is_kept_as_it_came_unless_it_is_too_long():
+    assert uplink(object={"level": 45.0}).decoded == b'{"level": 45.0}'
+    assert uplink(object=None).decoded == b""
+    assert uplink(object={"note": "x" * MAX_OBJECT}).decoded == b""
+
+
+@given(st.binary(max_size=300), st.sampled_from((topic("up"), topic("join"), topic("status"))))
 def test_any_bytes_are_answered_and_nothing_is_raised(data: bytes, name: str):
     assert read_envelope(name, data) == Noise("garbage", len(data))
 

@@ -7,6 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadCoilsResponse,
+    ReadDiscreteInputsRequest,
+    ReadDiscreteInputsResponse,
+)
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     ReadHoldingRegistersResponse,
@@ -16,6 +22,8 @@ from devices.driver import Noise
 from devices.modbus import (
     ILLEGAL_ADDRESS,
     NOISE_ROOM,
+    READ_COILS,
+    READ_DISCRETE,
     READ_HOLDING,
     READ_INPUT,
     Request,
@@ -31,6 +39,13 @@ from devices.reading import Refusal, Undecodable
 
 units = st.integers(1, 247)
 functions = st.sampled_from((READ_HOLDING, READ_INPUT))
+asked = st.builds(
+    Request,
+    units,
+    st.sampled_from((READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT)),
+    st.integers(0, 0xFFFF),
+    st.integers(1, 125),
+)
 registers = st.integers(1, 125).flatmap(lambda n: st.binary(min_size=2 * n, max_size=2 * n))
 
 
@@ -81,6 +96,25 @@ def test_an_answer_is_pymodbuss_byte_for_byte(unit: int, data: bytes):
     theirs = FramerRTU(DecodePDU(False)).buildFrame(pdu)
     assert build_response(unit, READ_HOLDING, data) == theirs
     assert ResponseReader(unit, READ_HOLDING, len(numbers)).feed(theirs) == data
+
+
+@given(units, st.integers(0, 0xFFFF), st.lists(st.booleans(), min_size=1, max_size=200))
+def test_coils_and_discrete_inputs_are_pymodbuss_byte_for_byte(unit, register, bits):
+    for function, asks, says in (
+        (READ_COILS, ReadCoilsRequest, ReadCoilsResponse),
+        (READ_DISCRETE, ReadDiscreteInputsRequest, ReadDiscreteInputsResponse),
+    ):
+        count = len(bits)
+        theirs = FramerRTU(DecodePDU(True)).buildFrame(
+            asks(address=register, count=count, dev_id=unit)
+        )
+        assert build_request(unit, function, register, count) == theirs
+        assert RequestReader().feed(theirs) == [Request(unit, function, register, count)]
+        answer = FramerRTU(DecodePDU(False)).buildFrame(says(bits=bits, dev_id=unit))
+        packed = ResponseReader(unit, function, count).feed(answer)
+        assert packed is not None
+        assert [packed[n // 8] >> n % 8 & 1 for n in range(count)] == bits
+        assert build_response(unit, function, packed) == answer
 
 
 @given(units, functions, registers)
@@ -169,7 +203,7 @@ def test_an_adapter_that_hears_itself_is_no_trouble(register: int):
         assert outcome(ResponseReader(1, READ_HOLDING, 1, echo), chunks) == b"\x04\xd2"
 
 
-@given(st.lists(st.builds(Request, units, functions, st.integers(0, 0xFFFF), st.integers(1, 125))))
+@given(st.lists(asked))
 def test_a_slave_hears_every_request_whole_and_byte_by_byte(requests: list[Request]):
     said = b"".join(build_request(r.unit, r.function, r.register, r.count) for r in requests)
     assert RequestReader().feed(said) == requests

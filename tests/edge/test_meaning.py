@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from devices.driver import load_driver
 from devices.kinds import KINDS
 from devices.reading import Values, check_fields
-from edge.configuration import Bay, Container, Device
+from edge.configuration import Device
 from edge.meaning import (
-    STUCK_MS,
     Interpreted,
     Rules,
     State,
@@ -25,6 +24,8 @@ from edge.meaning import (
     save_state,
     shift_state,
 )
+from edge.meaning_quality import STUCK_MS
+from edge.mounting import Bay, Container
 
 T0 = 1_790_000_000_000
 MINUTE = 60_000

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from devices.chirpstack import Uplink
 from devices.reading import Payload, Refusal
-from edge.links import Link, NotAccepted
+from edge.links import Answered, Link, NotAccepted
 from wire.clock import SystemClock
 
 WITHIN_S = 10.0
@@ -17,7 +17,8 @@ POLL_S = 0.002
 
 
 class Heard:
-    """A `Sink` that keeps everything. With `accepting` False it commits no uplink."""
+    """A `Sink` that keeps everything. With `accepting` False it commits no uplink; while it is
+    `holding` it answers none."""
 
     def __init__(self) -> None:
         self.clock = SystemClock()
@@ -26,10 +27,9 @@ class Heard:
         self.noises: Counter[tuple[str, str]] = Counter()
         self.uplinks: list[Uplink] = []
         self.accepting = True
-        self.together = 0
+        self.holding = False
         self.together_most = 0
-        self.commit = asyncio.Event()
-        self.commit.set()
+        self._waiting: list[tuple[Uplink, Answered]] = []
 
     def polled(self, device: str, payload: Payload) -> None:
         self.payloads.append((device, payload))
@@ -40,16 +40,32 @@ class Heard:
     def noise(self, link: str, reason: str) -> None:
         self.noises[link, reason] += 1
 
-    async def uplink(self, link: str, uplink: Uplink) -> None:
-        self.together += 1
+    def uplink(self, link: str, uplink: Uplink, answered: Answered) -> None:
+        self._waiting.append((uplink, answered))
         self.together_most = max(self.together_most, self.together)
-        try:
-            await self.commit.wait()
-        finally:
-            self.together -= 1
-        if not self.accepting:
-            raise NotAccepted("disk full")
-        self.uplinks.append(uplink)
+        if not self.holding:
+            asyncio.get_running_loop().call_soon(self._commit)
+
+    @property
+    def together(self) -> int:
+        """Uplinks that were handed over and not answered yet."""
+        return len(self._waiting)
+
+    def commit(self) -> None:
+        """Answer what waits, and from now on all that comes."""
+        self.holding = False
+        self._commit()
+
+    def forget(self) -> None:
+        """What waits was never committed: the agent was killed."""
+        self._waiting.clear()
+
+    def _commit(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for uplink, answered in waiting:
+            if self.accepting:
+                self.uplinks.append(uplink)
+            answered(None if self.accepting else NotAccepted("disk full"))
 
     def count(self, device: str) -> int:
         """Payloads of that device."""

@@ -90,7 +90,7 @@ def test_uplinks_arrive_in_order_and_are_acknowledged(tmp_path):
 def test_many_uplinks_are_committed_together_but_not_without_end(mosquitto):
     async def scenario():
         sink = Heard()
-        sink.commit.clear()
+        sink.holding = True
         link = stream(mosquitto, sink)
         async with running(link):
             await is_up(link)
@@ -98,7 +98,7 @@ def test_many_uplinks_are_committed_together_but_not_without_end(mosquitto):
                 for nth in range(MANY):
                     await send(server, nth)
                 await until(lambda: sink.together == IN_FLIGHT)
-                sink.commit.set()
+                sink.commit()
                 await arrived(sink, MANY)
         assert sink.together_most == IN_FLIGHT
         assert sorted(counters(sink)) == list(range(MANY))
@@ -150,10 +150,11 @@ def test_an_agent_killed_between_commit_and_acknowledgement_gets_them_again(mosq
         async with network_server(mosquitto) as server:
             async with running(link):
                 await is_up(link)
-                sink.commit.clear()
+                sink.holding = True
                 await send(server, 1)
                 await until(lambda: sink.together == 1)
-            sink.commit.set()
+            sink.forget()
+            sink.holding = False
             assert not sink.uplinks
             async with running(link):
                 await until(lambda: sink.uplinks)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from devices.openwrt_ap import decode
 from edge.link_settings import Hotspot
 from edge.links.hotspot import HotspotWatch
+from edge.links.openwrt import OpenWrt
 from edge.links.probes import answers, build_query, lookup_ms, portal, round_trips
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.http_server import http_server
@@ -69,7 +70,7 @@ def password_file(tmp_path) -> Path:
 
 def watch(url: str, password_file: Path, sink: Heard, **settings) -> HotspotWatch:
     hotspot = Hotspot(name="ap", url=url, password_file=str(password_file), **settings)
-    return HotspotWatch(hotspot, "corner-1", 0.01, sink, CLOCK)
+    return HotspotWatch(hotspot, OpenWrt(hotspot, CLOCK), "corner-1", 0.01, sink, CLOCK)
 
 
 def latest(sink: Heard) -> dict[str, Any]:
@@ -160,6 +161,26 @@ def test_a_radio_that_is_off_leaves_its_part_out(password_file):
         ):
             await until(lambda: sink.payloads)
         assert latest(sink)["up"] == 1 and "clients" not in latest(sink)
+
+    asyncio.run(scenario())
+
+
+def test_stations_of_all_radios_are_counted_and_one_that_is_off_costs_nothing(password_file):
+    async def scenario():
+        point, sink = AccessPoint(), Heard()
+        other = {"02:00:00:00:00:01": {"assoc": True}, "02:00:00:00:00:02": {"assoc": True}}
+        point.parts["hostapd.wlan1", "get_clients"] = {"clients": other}
+        point.parts["hostapd.wlan1", "get_status"] = {"airtime": {"utilization": 102}}
+        radios = ("wlan0", "wlan1", "wlan2")
+        async with (
+            http_server(point.answer) as url,
+            running(watch(url, password_file, sink, interface=radios)),
+        ):
+            await until(lambda: sink.payloads)
+            assert latest(sink)["clients"] == 3
+            assert latest(sink)["channel_utilization"] == 0.4
+            del point.parts["hostapd.wlan1", "get_clients"]
+            await until(lambda: latest(sink)["clients"] == 1)
 
     asyncio.run(scenario())
 

@@ -61,8 +61,11 @@ class Slaves:
                 loop.call_later(self.delays.get(request.unit, 0.0), self.device.say, answer)
 
 
-def bus(slaves: Slaves, sink: Heard, interval_s=1.0, city=REAL_TIME, **settings) -> ModbusBus:
-    port = ModbusPort(name="rs485", port=str(slaves.device.path), **settings)
+def bus(
+    slaves: Slaves, sink: Heard, interval_s=1.0, city=REAL_TIME, late_answer_s=0.0, **settings
+) -> ModbusBus:
+    path = str(slaves.device.path)
+    port = ModbusPort(name="rs485", port=path, late_answer_s=late_answer_s, **settings)
     polled = [Slave(f"bay-{unit}", unit, ASKS, interval_s) for unit in slaves.answers]
     return ModbusBus(port, polled, sink, SystemClock(city))
 
@@ -130,15 +133,15 @@ def test_rests_double_up_to_a_minute():
     async def scenario():
         clock = SystemClock()
         slave = Slave("bay-1", 1, ASKS, 1.0)
-        settings = ModbusPort(name="rs485", port="none", rest_s=10, answer_timeout_s=0.3)
+        settings = ModbusPort(name="rs485", port="none", rest_s=10)
         link = ModbusBus(settings, [slave], Heard(), clock)
-        waits = []
+        unit, waits = slave.unit, []
         for _ in range(8):
-            link._fail(slave)
-            waits.append(round(slave.not_before - clock.monotonic(), 1))
-        assert waits == [0.3, 0.3, 10, 20, 40, 60, 60, 60]
-        link._recover(slave)
-        assert (slave.failures, slave.rest_s) == (0, 0.0)
+            link._fail(unit)
+            waits.append(round(unit.not_before - clock.monotonic(), 1))
+        assert waits == [1, 1, 10, 20, 40, 60, 60, 60]
+        link._recover(unit)
+        assert (unit.failures, unit.rest_s) == (0, 0.0)
 
     asyncio.run(scenario())
 
@@ -153,7 +156,7 @@ def test_when_the_whole_bus_was_out_one_answer_wakes_all(tmp_path):
                 await until(lambda: sum(sink.refusals.values()) >= 9)
                 slaves.answers |= {1: good, 2: good, 3: good}
                 await until(lambda: all(sink.count(f"bay-{unit}") for unit in (1, 2, 3)))
-                assert max(slave.rest_s for slave in link._slaves) == 0
+                assert max(slave.unit.rest_s for slave in link._slaves) == 0
 
     asyncio.run(scenario())
 

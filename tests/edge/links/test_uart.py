@@ -7,7 +7,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.driver import Frame, UartLink
+from devices.aa55_frame import say_distance
+from devices.driver import Frame, UartLink, load_driver
 from devices.ff_frame import FfFramer, frame_sum
 from edge.link_settings import UartPort
 from edge.links.uart import UartSensor
@@ -158,3 +159,32 @@ def test_frames_are_found_however_the_bytes_are_cut(distances, data):
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     found = [piece for part in pieces for piece in framer.feed(part)]
     assert found == [Frame(frame(mm)) for mm in distances]
+
+
+def test_a_sensor_that_must_be_told_to_measure_is_told_first_and_asked_when_it_has(tmp_path):
+    async def scenario():
+        sink, heard = Heard(), []
+        measured: list[float] = []
+
+        def urm04(data: bytes) -> None:
+            now = asyncio.get_running_loop().time()
+            heard.append(bytes(data))
+            if data == trigger:
+                measured.append(now)
+            elif data == poll:
+                distance = 266 if measured and now - measured[-1] >= 0.03 else 0xFFFF
+                device.say(say_distance(distance))
+
+        driver = load_driver("dfrobot_urm04")
+        assert isinstance(driver.link, UartLink)
+        trigger, poll = driver.link.trigger, driver.link.poll
+        with PtyDevice(tmp_path / "tty", urm04) as device:
+            settings = UartPort(name="uart", port=str(device.path))
+            clock = SystemClock(CityTime(0, 0, 20))
+            async with running(UartSensor(settings, "bin-1", driver.link, 2.0, sink, clock)):
+                await until(lambda: sink.count("bin-1") >= 3)
+        assert heard[:4] == [trigger, poll, trigger, poll]
+        for _, payload in sink.payloads:
+            assert driver.decode(payload)[0].fields == {"distance_mm": 2660.0}
+
+    asyncio.run(scenario())

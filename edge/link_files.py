@@ -1,0 +1,100 @@
+"""Files that links' settings name: certificates, passwords, keys, decoders.
+
+In: settings. Out: what is in the files, or `ConfigurationError` with the file and the remedy. Links
+read them as they connect; `gampong edge check` looks at all of them beforehand.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.configuration import EdgeConfiguration
+from edge.link_settings import LinkSettings, MqttServer, Storage, ThingsStack
+from wire.configuration import ConfigurationError
+
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h
+
+
+def server_tls(server: MqttServer, check_dates: bool = True) -> ssl.SSLContext | None:
+    """TLS 1.2 or later; the chain and the name are always checked, dates once we know the time.
+
+    Raises:
+        ConfigurationError: a file that can't be read or doesn't hold what it should.
+    """
+    tls = server.tls
+    if tls is None:
+        return None
+    file = tls.ca_file
+    try:
+        context = ssl.create_default_context(cafile=tls.ca_file or None)
+        if tls.certificate_file:
+            file = tls.certificate_file
+            context.load_cert_chain(tls.certificate_file, tls.key_file or None)
+    except OSError as error:  # ssl.SSLError too
+        remedy = "Give a PEM file that this user can read"
+        raise ConfigurationError(file, "broker.tls", str(error), remedy) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not check_dates:
+        context.verify_flags |= _NO_CHECK_TIME
+    return context
+
+
+def server_password(server: MqttServer) -> str | None:
+    """The password, None without a file.
+
+    Raises:
+        ConfigurationError: it can't be read.
+    """
+    return _secret(server.password_file, "broker.password_file") if server.password_file else None
+
+
+def storage_key(storage: Storage) -> str:
+    """The API key.
+
+    Raises:
+        ConfigurationError: it can't be read.
+    """
+    return _secret(storage.api_key_file, "storage.api_key_file")
+
+
+def check_files(configuration: EdgeConfiguration) -> None:
+    """Look at every file that links to servers and field maps name.
+
+    Raises:
+        ConfigurationError: the first that can't be used.
+    """
+    for link in configuration.link:
+        server = _server(link)
+        if server is not None:
+            server_tls(server)
+            server_password(server)
+        if isinstance(link, ThingsStack) and link.storage is not None:
+            storage_key(link.storage)
+    for name, field_map in configuration.field_map.items():
+        if field_map.decoder:
+            _secret(field_map.decoder, f"field_map.{name}.decoder")
+
+
+def secret_files(configuration: EdgeConfiguration) -> Iterator[str]:
+    """Names of files with secrets in them."""
+    for link in configuration.link:
+        server = _server(link)
+        if server is not None:
+            yield from filter(None, (server.password_file, server.tls and server.tls.key_file))
+        if isinstance(link, ThingsStack) and link.storage is not None:
+            yield link.storage.api_key_file
+
+
+def _server(link: LinkSettings) -> MqttServer | None:
+    server = getattr(link, "broker", None)
+    return server if isinstance(server, MqttServer) else None
+
+
+def _secret(file: str, key: str) -> str:
+    try:
+        return Path(file).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(file, key, reason.lower(), "Give a readable text file") from error

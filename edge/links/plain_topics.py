@@ -1,0 +1,86 @@
+"""Devices that publish on MQTT by themselves: JSON, or another system's points in line protocol.
+
+In: messages on the topics of the configured devices. Out: to the sink, each with its device.
+
+    the field map says where the time is   subscribed at QoS 1: what is published while we are away
+                                           waits in the session, is taken with its own time, and is
+                                           acknowledged once it is committed
+    it doesn't                             subscribed at QoS 0, stamped as it comes, like the answer
+                                           to a poll. Nothing waits: a message that did would be
+                                           stamped late, and something old would look fresh. For the
+                                           same reason a retained one isn't taken (`retained`)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from devices.driver import Noise
+from devices.envelope import Uplink
+from devices.reading import Payload
+from devices.topics import Heard, Listener, read_json, read_lines
+from edge.link_settings import JsonTopics, LineTopics
+from edge.links import Sink
+from edge.links.mqtt_311 import Message
+from edge.links.mqtt_stream import MqttStream, Piece, Polled
+from wire.clock import Clock
+
+
+class Publisher(msgspec.Struct, frozen=True):
+    """One configured device. `own_time`: its messages say when they were measured."""
+
+    listener: Listener
+    own_time: bool
+
+
+class PlainTopics:
+    """What a link of this kind reads; `stream` is the link.
+
+    Args:
+        settings: the link's.
+        gateway: this gateway's name.
+        publishers: its devices.
+        sink, clock, time_trusted: as `MqttStream`.
+    """
+
+    def __init__(
+        self,
+        settings: JsonTopics | LineTopics,
+        gateway: str,
+        publishers: Sequence[Publisher],
+        sink: Sink,
+        clock: Clock,
+        time_trusted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._clock = clock
+        self._split = read_lines if isinstance(settings, LineTopics) else read_json
+        self._listeners = [one.listener for one in publishers]
+        self._own_time = {one.listener.device for one in publishers if one.own_time}
+        qos: dict[str, int] = {}
+        for one in publishers:
+            qos[one.listener.topic] = max(qos.get(one.listener.topic, 0), int(one.own_time))
+        self.stream = MqttStream(
+            settings.name,
+            settings.broker,
+            gateway,
+            list(qos.items()),
+            self._read,
+            sink,
+            clock,
+            time_trusted,
+        )
+
+    def _read(self, message: Message) -> Iterable[Piece]:
+        heard: Heard = self._split(self._listeners, message.topic, message.payload)
+        for device, data in heard.messages:
+            if device in self._own_time:
+                yield Uplink(device, 0, b"", self._clock.now_ms(), decoded=data)
+            elif message.retained:
+                yield Noise("retained", len(data))
+            else:
+                yield Polled(device, Payload(data))
+        for reason, count in (("unmatched", heard.unmatched), ("garbage", heard.garbage)):
+            for _ in range(count):
+                yield Noise(reason, len(message.payload))

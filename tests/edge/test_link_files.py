@@ -1,0 +1,107 @@
+"""Files that links name are looked at before anything runs; secrets are for nobody else."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from edge.configuration import EdgeConfiguration, load_configuration
+from edge.link_files import check_files, secret_files, server_tls
+from edge.link_settings import MqttServer, MqttTls
+from gampong.cli import parser
+from wire.configuration import ConfigurationError
+
+TOML = """
+[gateway]
+name = "gw-1"
+site = "pasar"
+
+[field_map.acme]
+kind = "waste_container"
+decoder = "{folder}/acme.js"
+fields.filling_level = {{ from = "level" }}
+
+[[link]]
+type = "things_stack"
+name = "things"
+broker = {{ port = 8883, username = "app@ttn", password_file = "{folder}/mqtt.key", tls = {{}} }}
+
+[link.storage]
+url = "https://things.example"
+application = "app"
+api_key_file = "{folder}/api.key"
+
+[[device]]
+name = "bin-1"
+driver = "acme"
+link = "things"
+dev_eui = "24e124713b493357"
+"""
+
+
+def configured(folder: Path, *missing: str) -> EdgeConfiguration:
+    for name in ("acme.js", "mqtt.key", "api.key"):
+        if name not in missing:
+            (folder / name).write_text("secret\n")
+    return load_configuration(TOML.format(folder=folder), "gateway.toml")
+
+
+def test_good_files_are_good_and_the_secret_ones_are_named(tmp_path):
+    configuration = configured(tmp_path)
+    check_files(configuration)
+    assert set(secret_files(configuration)) == {f"{tmp_path}/mqtt.key", f"{tmp_path}/api.key"}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("acme.js", "field_map.acme.decoder"),
+        ("mqtt.key", "broker.password_file"),
+        ("api.key", "storage.api_key_file"),
+    ],
+)
+def test_a_missing_file_is_refused_with_its_key(tmp_path, name, key):
+    with pytest.raises(ConfigurationError) as error:
+        check_files(configured(tmp_path, name))
+    assert error.value.key == key
+    assert name in str(error.value)
+
+
+def test_edge_check_takes_a_server_that_the_systems_authorities_vouch_for(tmp_path, capsys):
+    configured(tmp_path)
+    file = tmp_path / "gateway.toml"
+    file.write_text(TOML.format(folder=tmp_path))
+    words = ["edge", "check", str(file)]
+    arguments = parser(words).parse_args(words)
+    assert arguments.run(arguments) == 0
+    assert "bin-1" in capsys.readouterr().out
+    (tmp_path / "api.key").unlink()
+    assert arguments.run(arguments) != 0
+    assert "api.key" in capsys.readouterr().err
+
+
+def test_a_machine_that_does_not_know_the_time_checks_all_but_dates():
+    assert server_tls(MqttServer()) is None
+    server = MqttServer(tls=MqttTls())
+    knowing, unknowing = server_tls(server), server_tls(server, check_dates=False)
+    assert knowing and unknowing
+    assert unknowing.check_hostname
+    assert unknowing.verify_mode == ssl.CERT_REQUIRED
+    assert unknowing.verify_flags != knowing.verify_flags
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("port = 8883", "port = 0", "link[0] (things).broker.port"),
+        ("port = 8883", "port = 8883, keepalive_s = -1", "link[0] (things).broker.keepalive_s"),
+        ('application = "app"', 'application = "app"\ntimeout_s = 0', "storage.timeout_s"),
+    ],
+)
+def test_what_no_connection_could_use_is_refused_with_its_key(tmp_path, old, new, key):
+    text = TOML.format(folder=tmp_path).replace(old, new)
+    with pytest.raises(ConfigurationError) as error:
+        load_configuration(text, "gateway.toml")
+    assert error.value.key.endswith(key)
