@@ -20,21 +20,28 @@ USERNAME = "gampong"
 PROBE_NAME = "portal.gampong.test"
 """The one name that a corner's DNS server answers."""
 
-_FILE = "corners.json"
+_FILE, _SERIAL_FILE = "corners.json", "serial.json"
 
 
 class Endpoints(msgspec.Struct, frozen=True):
-    """Ports of one corner: the access point's HTTP, and what the gateway's probes ask."""
+    """Ports of one corner: the access point's HTTP (ubus or REST) and SNMP, and what the gateway's
+    probes ask. `password` is SNMP's community as well."""
 
     ubus: int
     portal: int
     connect: int
     dns: int
     password: str
+    snmp: int = 0
 
     @property
     def ubus_url(self) -> str:
         return f"http://{HOST}:{self.ubus}/ubus"
+
+    @property
+    def rest_url(self) -> str:
+        """RouterOS's, without its /rest."""
+        return f"http://{HOST}:{self.ubus}"
 
     @property
     def portal_url(self) -> str:
@@ -55,8 +62,25 @@ def endpoints_of(city: City, directory: Path) -> dict[str, Endpoints]:
                 portal=_free_port(socket.SOCK_STREAM, taken),
                 connect=_free_port(socket.SOCK_STREAM, taken),
                 dns=_free_port(socket.SOCK_DGRAM, taken),
+                snmp=_free_port(socket.SOCK_DGRAM, taken),
                 password=secrets.token_hex(8),
             )
+    finally:
+        for probe in taken:
+            probe.close()
+    write_private(path, msgspec.json.encode(known))
+    return known
+
+
+def serial_ports_of(city: City, directory: Path) -> dict[str, int]:
+    """The TCP port of every bus and UART, by the port's name; picked once as well."""
+    path = directory / _SERIAL_FILE
+    names = {one.bus or one.uart for one in city.devices if one.bus or one.uart}
+    known = msgspec.json.decode(path.read_bytes(), type=dict[str, int]) if path.exists() else {}
+    taken: list[socket.socket] = []
+    try:
+        for name in sorted(names - known.keys()):
+            known[name] = _free_port(socket.SOCK_STREAM, taken)
     finally:
         for probe in taken:
             probe.close()

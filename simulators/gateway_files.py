@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from devices.driver import RouterosLink, SnmpLink, load_driver
 from simulators.city import (
-    BAY_HEARTBEAT_S,
+    GAUGE_EMPTY_MM,
+    GAUGE_FULL_MM,
     HYSTERESIS_MM,
     OCCUPIED_BELOW_MM,
     Bay,
@@ -23,6 +25,7 @@ from simulators.city import (
     City,
     Corner,
     Gateway,
+    Placed,
 )
 from simulators.endpoints import (
     HOST,
@@ -30,8 +33,12 @@ from simulators.endpoints import (
     USERNAME,
     Endpoints,
     endpoints_of,
+    serial_ports_of,
     write_private,
 )
+from simulators.envelopes import ServerName, envelope_of
+from simulators.radio_devices import radio_heartbeat_s
+from simulators.snmp_agent import CLIENTS, INTERFACE
 from simulators.streets import Position
 from wire.configuration import Broker
 
@@ -47,6 +54,8 @@ def write_gateway_files(
     seal_interval_s: float = 60.0,
     poll_interval_s: float = 10.0,
     status_interval_s: float = 60.0,
+    serial: Literal["pty", "tcp"] = "pty",
+    envelope: ServerName = "chirpstack",
 ) -> list[Path]:
     """Write each gateway's configuration into `directory`; the files, in the city's order.
 
@@ -54,10 +63,13 @@ def write_gateway_files(
         cloud_broker: where sealed batches go.
         site_broker: where the network server publishes uplinks.
         poll_interval_s: city seconds between two polls of a bay; corners and UART bins are taken
-            at twice and three times that.
+            at twice and three times that, other instruments at six times.
+        serial: whether ports are ptys in the directory or TCP ports of this machine.
+        envelope: which network server publishes uplinks.
     """
     directory.mkdir(parents=True, exist_ok=True)
     endpoints = endpoints_of(city, directory)
+    tcp = serial_ports_of(city, directory) if serial == "tcp" else {}
     paths = []
     for gateway in city.gateways:
         head = {
@@ -76,7 +88,7 @@ def write_gateway_files(
             "time": {"trust": "system"},
         }
         lists = {
-            "link": _links(gateway, directory, site_broker, endpoints),
+            "link": _links(gateway, _Where(directory, tcp, envelope), site_broker, endpoints),
             "device": _devices(gateway, poll_interval_s),
         }
         path = directory / f"{gateway.name}.toml"
@@ -85,57 +97,74 @@ def write_gateway_files(
     return paths
 
 
+class _Where(msgspec.Struct, frozen=True):
+    """What a serial port's name stands for on this machine."""
+
+    directory: Path
+    tcp: Mapping[str, int]
+    envelope: ServerName
+
+    def port(self, name: str) -> str:
+        """A path, or a URL."""
+        if name in self.tcp:
+            return f"socket://{HOST}:{self.tcp[name]}"
+        return str(self.directory / name)
+
+
 def _links(
-    gateway: Gateway, directory: Path, site_broker: Broker, endpoints: Mapping[str, Endpoints]
+    gateway: Gateway, where: _Where, site_broker: Broker, endpoints: Mapping[str, Endpoints]
 ) -> list[Table]:
     links: list[Table] = [
-        {"type": "modbus", "name": _link_name(bus), "port": str(directory / bus)}
+        {"type": "modbus", "name": _link_name(bus), "port": where.port(bus)}
         for bus in gateway.buses
     ]
     links += [
-        {"type": "uart", "name": _link_name(bin_.uart), "port": str(directory / bin_.uart)}
-        for bin_ in gateway.bins
-        if bin_.uart
+        {"type": "uart", "name": _link_name(one.uart), "port": where.port(one.uart)}
+        for one in gateway.devices
+        if one.uart
     ]
     if gateway.by_radio:
         links.append(
             {
-                "type": "chirpstack",
+                "type": where.envelope,
                 "name": "lorawan",
                 "broker": _broker(site_broker),
-                "topic": f"application/{gateway.application_id}/device/+/event/+",
+                "topic": envelope_of(where.envelope, gateway.application_id).filter,
             }
         )
     for corner in gateway.corners:
         own = endpoints[corner.name]
-        password_file = directory / f"{corner.name}.password"
+        password_file = where.directory / f"{corner.name}.password"
         write_private(password_file, own.password.encode())
-        links.append(
-            {
-                "type": "hotspot",
-                "name": corner.name,
-                "url": own.ubus_url,
-                "username": USERNAME,
-                "password_file": str(password_file),
-                "probe_connect": f"{HOST}:{own.connect}",
-                "probe_name": PROBE_NAME,
-                "probe_dns_server": f"{HOST}:{own.dns}",
-                "probe_portal_url": own.portal_url,
-            }
-        )
+        probes = {
+            "probe_connect": f"{HOST}:{own.connect}",
+            "probe_name": PROBE_NAME,
+            "probe_dns_server": f"{HOST}:{own.dns}",
+            "probe_portal_url": own.portal_url,
+        }
+        links.append({"name": corner.name, **_asked(corner, own, password_file), **probes})
     return links
 
 
+def _asked(corner: Corner, own: Endpoints, password_file: Path) -> Table:
+    """How its access point is asked."""
+    link, account = load_driver(corner.driver).link, {"username": USERNAME}
+    if isinstance(link, SnmpLink):
+        where = f"{HOST}:{own.snmp}"
+        told = {"community_file": str(password_file), "interface": INTERFACE}
+        return {"type": "snmp", "host": where, **told, "client_oids": [CLIENTS]}
+    account["password_file"] = str(password_file)
+    if isinstance(link, RouterosLink):
+        return {"type": "routeros", "url": own.rest_url, **account}
+    return {"type": "hotspot", "url": own.ubus_url, **account}
+
+
 def _devices(gateway: Gateway, poll_interval_s: float) -> list[Table]:
-    devices = [_bay(bay, poll_interval_s) for bay in gateway.bays]
-    devices += [_bin(bin_, poll_interval_s) for bin_ in gateway.bins]
-    for corner in gateway.corners:
-        own = {"link": corner.name, "poll_interval_s": 2 * poll_interval_s}
-        devices.append(_device(corner) | own)
-    return devices
+    return [_device(one) | _reached(one, poll_interval_s) | _mounted(one) for one in
+            gateway.devices]  # fmt: skip
 
 
-def _device(one: Bay | Bin | Corner) -> dict[str, Any]:
+def _device(one: Placed) -> dict[str, Any]:
     return {
         "name": one.name,
         "driver": one.driver,
@@ -145,21 +174,36 @@ def _device(one: Bay | Bin | Corner) -> dict[str, Any]:
     }
 
 
-def _bay(bay: Bay, poll_interval_s: float) -> Table:
-    if bay.dev_eui:
-        own = {"link": "lorawan", "dev_eui": bay.dev_eui, "heartbeat_s": BAY_HEARTBEAT_S}
-        return _device(bay) | own
-    geometry = {"occupied_below_mm": OCCUPIED_BELOW_MM, "hysteresis_mm": HYSTERESIS_MM}
-    own = {"link": _link_name(bay.bus), "unit": bay.unit, "poll_interval_s": poll_interval_s}
-    return _device(bay) | own | {"bay": geometry}
+def _reached(one: Placed, poll_interval_s: float) -> dict[str, Any]:
+    """Its link, its identity on it, and how often it is heard."""
+    if one.dev_eui:
+        driver = load_driver(one.driver)
+        heartbeat_s = radio_heartbeat_s(driver)
+        own: dict[str, Any] = {"link": "lorawan", "dev_eui": one.dev_eui}
+        return own | ({} if heartbeat_s == driver.heartbeat_s else {"heartbeat_s": heartbeat_s})
+    times = 1 if isinstance(one, Bay) else 3 if isinstance(one, Bin) else 6
+    if one.bus:
+        own = {"link": _link_name(one.bus), "unit": one.unit}
+        own |= {} if one.node is None else {"node": one.node}
+    elif one.uart:
+        own = {"link": _link_name(one.uart)}
+    else:
+        own, times = {"link": one.name}, 2
+    return own | {"poll_interval_s": times * poll_interval_s}
 
 
-def _bin(bin_: Bin, poll_interval_s: float) -> Table:
-    geometry = {"container": {"empty_mm": bin_.empty_mm, "full_mm": bin_.full_mm}}
-    if bin_.dev_eui:
-        return _device(bin_) | {"link": "lorawan", "dev_eui": bin_.dev_eui} | geometry
-    own = {"link": _link_name(bin_.uart), "poll_interval_s": 3 * poll_interval_s}
-    return _device(bin_) | own | geometry
+def _mounted(one: Placed) -> dict[str, Any]:
+    """What the meaning of a distance hangs on, where the sensor gives one."""
+    driver = load_driver(one.driver)
+    if isinstance(one, Bay) and driver.raw_field == "distance_mm":
+        geometry = {"occupied_below_mm": OCCUPIED_BELOW_MM, "hysteresis_mm": HYSTERESIS_MM}
+        return {"bay": geometry}
+    if isinstance(one, Bin):
+        container = {"empty_mm": one.empty_mm, "full_mm": one.full_mm}
+        return {"container": container | ({"taper": one.taper} if one.taper < 1 else {})}
+    if driver.kind == "water_level":
+        return {"container": {"empty_mm": GAUGE_EMPTY_MM, "full_mm": GAUGE_FULL_MM}}
+    return {}
 
 
 def _link_name(port: str) -> str:

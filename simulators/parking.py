@@ -12,7 +12,7 @@ import numpy as np
 from simulators import local_time
 from simulators.city import FREE_MM, Bay
 from simulators.history import Daily, Minutes, Steps, arrivals_ms, minutes_of, window
-from simulators.local_time import MINUTE_MS, SATURDAY, SUNDAY
+from simulators.local_time import DAY_MS, MINUTE_MS, SATURDAY, SUNDAY
 from simulators.seeds import Jitter, generator
 from simulators.streets import Character, Zone
 from simulators.weather import Weather
@@ -123,6 +123,12 @@ class ParkingBay(Daily):
         """What a magnetic sensor notices in (after, to]."""
         self.reach(to_ms)
         return self._noticed.between(after_ms, to_ms)
+
+    def previous_state_s(self, time_ms: int) -> float:
+        """How long the state before the one that a magnetic sensor believes lasted."""
+        self.reach(time_ms)
+        moments = [moment for moment, _ in self._noticed.between(time_ms - DAY_MS, time_ms)]
+        return (moments[-1] - moments[-2]) / 1000 if len(moments) > 1 else 0.0
 
     def stays(self, after_ms: int, to_ms: int) -> int:
         """Vehicles that arrived in (after, to]."""

@@ -28,7 +28,7 @@ class PtyPort:
     """One pty pair; `path` is a symbolic link to the far end."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, path.name
         self._near, self._far = os.openpty()
         tty.setraw(self._far)
         os.set_blocking(self._near, False)

@@ -14,22 +14,29 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
+from devices.driver import HotspotLink, RouterosLink, load_driver
 from simulators.access_point import AccessPoint
-from simulators.city import Bay, Bin, City, Gateway
-from simulators.endpoints import HOST, endpoints_of
+from simulators.city import City, Corner, Gateway
+from simulators.endpoints import HOST, Endpoints, endpoints_of, serial_ports_of
+from simulators.envelopes import ServerName, envelope_of
 from simulators.faults import NO_FAULTS, Faults
 from simulators.internet import TcpTarget, portal_application, serve_names
 from simulators.network_server import NetworkServer
+from simulators.ports import Port, TcpPort
 from simulators.ptys import PtyPort
 from simulators.radio import Air
-from simulators.radio_devices import RadioDevice, radio_bay, radio_bin
+from simulators.radio_devices import RadioDevice
+from simulators.routeros import RouterOs
 from simulators.seeds import generator
-from simulators.serial_devices import Bus, LevelSensor
+from simulators.serial_devices import Bus, SerialSensor, Slave, Speaker
+from simulators.snmp_agent import SnmpAgent
 from simulators.truth import Truth
+from simulators.voices import Voice
+from simulators.wifi import WifiCorner
 from simulators.world import World
 from wire.clock import Clock
 from wire.configuration import Broker
@@ -39,25 +46,30 @@ HTTP_CLOSE_S = 0.1  # wall
 
 _log = logging.getLogger("gampong.simulators")
 Running = list[Coroutine[Any, Any, None]]
+Serial = Literal["pty", "tcp"]
 
 
 async def run_city(
     city: City,
     directory: Path,
-    site_broker: Broker,
+    site_broker: Broker | None,
     clock: Clock,
     truth_path: Path | None,
     stop: asyncio.Event,
     faults: Faults = NO_FAULTS,
     ready: asyncio.Event | None = None,
     speak: asyncio.Event | None = None,
+    serial: Serial = "pty",
+    envelope: ServerName = "chirpstack",
 ) -> int:
     """Serve until `stop` is set; the number of truth rows written.
 
     Args:
         directory: a folder: the ptys appear there, and `endpoints_of` keeps its file there.
-        site_broker: where the network server publishes uplinks.
+        site_broker: where the network server publishes uplinks; None for a city without radio.
+        serial: what carries the serial ports' bytes: ptys, or TCP ports (`serial_ports_of`).
         truth_path: see `simulators.truth`; None for none.
+        envelope: which network server tells of uplinks.
         ready: set once every port is open and the broker has accepted the network server.
         speak: radio devices are silent until it is set, for brokers that can't say whether
             anybody listens; what they had to say until then comes late.
@@ -67,13 +79,15 @@ async def run_city(
     async with contextlib.AsyncExitStack() as stack:
         truth = Truth(truth_path)
         stack.callback(truth.close)
-        parts = _Parts(world, clock, truth, faults, start_ms, directory, stack)
-        server = NetworkServer(site_broker)
-        stack.push_async_callback(server.close)
+        parts = _Parts(world, clock, truth, faults, directory, stack, serial)
+        server = NetworkServer(site_broker) if site_broker else None
         running: Running = [_flush(truth, clock)]
+        if server:
+            stack.push_async_callback(server.close)
         for gateway in city.gateways:
-            running += parts.wired(gateway)
-            running += [_when(speak, one) for one in parts.by_radio(gateway, server)]
+            running += await parts.wired(gateway)
+            if server:
+                running += [_when(speak, one) for one in parts.by_radio(gateway, server, envelope)]
         running += await parts.corners()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in running]
@@ -93,38 +107,45 @@ class _Parts:
         clock: Clock,
         truth: Truth,
         faults: Faults,
-        start_ms: int,
         directory: Path,
         stack: contextlib.AsyncExitStack,
+        serial: Serial,
     ) -> None:
         self._world, self._clock, self._truth, self._faults = world, clock, truth, faults
-        self._start_ms, self._directory, self._stack = start_ms, directory, stack
+        self._directory, self._stack = directory, stack
         self._seed = world.city.seed
+        self._tcp = serial_ports_of(world.city, directory) if serial == "tcp" else {}
 
-    def wired(self, gateway: Gateway) -> Running:
-        """Buses and UART sensors, each on a pty of its own."""
+    async def wired(self, gateway: Gateway) -> Running:
+        """Buses and UART sensors, each on a port of its own."""
         running: Running = []
+        clock, truth = self._clock, self._truth
         for name in gateway.buses:
-            bays = [bay for bay in gateway.bays if bay.bus == name]
-            draws = generator(self._seed, name, "faults")
-            port = self._port(name)
-            bus = Bus(bays, port, self._world, self._clock, self._truth, self._faults, draws)
-            running.append(bus.run())
-        for bin_ in gateway.bins:
-            if bin_.uart:
-                draws, port = generator(self._seed, bin_.name, "faults"), self._port(bin_.uart)
-                world, clock, truth = self._world, self._clock, self._truth
-                sensor = LevelSensor(bin_, port, world, clock, truth, self._faults, draws)
-                running.append(sensor.run())
+            slaves = [
+                Slave(self._seed, one, self._world.sight(one.name), self._faults)
+                for one in gateway.devices
+                if one.bus == name
+            ]
+            running.append(Bus(slaves, await self._port(name), clock, truth, self._seed).run())
+        for one in gateway.devices:
+            if one.uart:
+                sight = self._world.sight(one.name)
+                speaker = Speaker(self._seed, one, sight, self._faults)
+                running.append(
+                    SerialSensor(speaker, await self._port(one.uart), clock, truth).run()
+                )
         return running
 
-    def by_radio(self, gateway: Gateway, server: NetworkServer) -> Running:
+    def by_radio(self, gateway: Gateway, server: NetworkServer, envelope: ServerName) -> Running:
         """The LoRaWAN devices of one gateway."""
-        devices = [self._radio_device(gateway, one) for one in gateway.by_radio]
+        devices = [
+            RadioDevice(self._seed, one, self._world.sight(one.name), self._faults)
+            for one in gateway.by_radio
+        ]
         draws = generator(self._seed, gateway.name, "faults")
-        application_id = gateway.application_id
-        air = Air(devices, application_id, server, self._clock, self._truth, self._faults, draws)
-        return [air.run()]
+        told = envelope_of(envelope, gateway.application_id)
+        air = Air(devices, told, self._faults, draws)
+        return [air.run(server, self._clock, self._truth)]
 
     async def corners(self) -> Running:
         """Every WiFi corner's access point and what its probes reach."""
@@ -132,8 +153,7 @@ class _Parts:
         endpoints = endpoints_of(self._world.city, self._directory)
         for corner in self._world.city.corners:
             history, own = self._world.corner(corner.name), endpoints[corner.name]
-            access_point = AccessPoint(corner, history, own, self._clock, self._truth)
-            await self._serve_http(access_point.application(), own.ubus)
+            await self._access_point(corner, history, own)
             await self._serve_http(portal_application(history, self._clock), own.portal)
             names = await serve_names(history, own, self._clock)
             self._stack.callback(names.close)
@@ -143,16 +163,33 @@ class _Parts:
             running.append(target.run())
         return running
 
-    def _radio_device(self, gateway: Gateway, one: Bay | Bin) -> RadioDevice:
-        if isinstance(one, Bay):
-            weather = self._world.weather(gateway.site.name)
-            return radio_bay(self._seed, one, self._world.bay(one.name), weather)
-        return radio_bin(self._seed, one, self._world.bin(one.name), self._start_ms)
+    async def _access_point(self, corner: Corner, history: WifiCorner, own: Endpoints) -> None:
+        link = load_driver(corner.driver).link
+        clock, truth = self._clock, self._truth
+        if isinstance(link, HotspotLink):
+            openwrt = AccessPoint(corner, history, own, clock, truth)
+            await self._serve_http(openwrt.application(), own.ubus)
+            return
+        voice = Voice(self._seed, corner, self._world.sight(corner.name), self._faults)
+        if isinstance(link, RouterosLink):
+            mikrotik = RouterOs(voice, history, own, clock, truth)
+            await self._serve_http(mikrotik.application(), own.ubus)
+            return
+        agent = SnmpAgent(voice, history, own.password, clock, truth)
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: agent, local_addr=(HOST, own.snmp)
+        )
+        self._stack.callback(transport.close)
 
-    def _port(self, name: str) -> PtyPort:
-        port = PtyPort(self._directory / name)
-        self._stack.callback(port.close)
-        return port
+    async def _port(self, name: str) -> Port:
+        if name not in self._tcp:
+            port = PtyPort(self._directory / name)
+            self._stack.callback(port.close)
+            return port
+        tcp = TcpPort(name, self._tcp[name])
+        await tcp.open()
+        self._stack.callback(tcp.close)
+        return tcp
 
     async def _serve_http(self, application: web.Application, port: int) -> None:
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=HTTP_CLOSE_S)
@@ -161,8 +198,9 @@ class _Parts:
         await web.TCPSite(runner, HOST, port).start()
 
 
-async def _announce(server: NetworkServer, ready: asyncio.Event | None) -> None:
-    await server.connected()
+async def _announce(server: NetworkServer | None, ready: asyncio.Event | None) -> None:
+    if server:
+        await server.connected()
     _log.info("event=ready")
     if ready:
         ready.set()

@@ -1,7 +1,7 @@
 """The truth file: a JSON line for each thing a device was asked or sent, with the value it gave.
 
     {"device":"bin-03","kind":"waste_container","driver":"dfrobot_a02yyuw","how":"sent",
-     "time_ms":1790000000000,"fields":{"distance_mm":713.0},"fault":""}
+     "time_ms":1790000000000,"fields":{"distance_mm":713.0},"actual":{"filling_level":0.41}}
 
 `how` is `asked` (it answered a poll), `sent` (it spoke by itself) or `lost` (it spoke and nobody
 heard: radio, or a serial port that nobody reads). `fields` is what the bytes say, read back by the
@@ -22,8 +22,10 @@ from devices.reading import Payload, Undecodable, Value, Values
 How = Literal["asked", "sent", "lost"]
 
 
-class Row(msgspec.Struct, frozen=True):
-    """One line. `time_ms` is city time; for uplinks the envelope's own."""
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. `time_ms` is city time; for uplinks the envelope's own. `fault` is what went wrong
+    with this message, `ailment` what ailed its device then (`simulators/faults.py` has the words).
+    `actual` is what is really there, which no sensor knows: the kind's state."""
 
     device: str
     kind: str
@@ -32,6 +34,8 @@ class Row(msgspec.Struct, frozen=True):
     time_ms: int
     fields: Mapping[str, Value] = {}
     fault: str = ""
+    ailment: str = ""
+    actual: Mapping[str, Value] = {}
 
 
 class Spoken(msgspec.Struct, frozen=True):

@@ -31,6 +31,8 @@ FIRE_A_DAY = 1 / 2_000  # [I]: alarms exist (wolv), no rate found
 FIRE_MIN, FIRE_C, FIRE_LEFT = 25.0, 92.0, 0.35  # how long, how hot, what is left [I]
 NOISE_MM = 15.0  # 10–40 [I, hoff]
 OUTLIERS = 0.02  # 0.5–5 % [I, hoff]
+BURST = 5  # echoes a LoRaWAN ranger takes the median of: DL-MBX tells how many were good, Dragino's
+# DDS sends them all; how many others take, [I]
 SUN_C = 4.0  # a lid at noon is warmer than the air [I]
 
 _PROFILES = {
@@ -82,7 +84,12 @@ class WasteBin(Daily):
             share = self._jitter.uniform(time_ms, salt=1)
             return bin_.full_mm + share * (bin_.empty_mm - bin_.full_mm)
         noise = NOISE_MM * self._jitter.normal(time_ms)
-        return bin_.empty_mm - self.fill(time_ms) * (bin_.empty_mm - bin_.full_mm) + noise
+        height = height_share(self.fill(time_ms), bin_.taper)
+        return bin_.empty_mm - height * (bin_.empty_mm - bin_.full_mm) + noise
+
+    def burst_mm(self, time_ms: int) -> float:
+        """The median of a burst of echoes, as a sensor that wakes up seldom takes it."""
+        return float(np.median([self.distance_mm(time_ms + nth) for nth in range(BURST)]))
 
     def temperature_c(self, time_ms: int) -> float:
         """Under the lid: air, sun, fire."""
@@ -142,3 +149,12 @@ class WasteBin(Daily):
         self._status.append(moment, "burning")
         self._status.append(moment + int(FIRE_MIN * MINUTE_MS), "ok")
         self._fill.append(moment, self._fill.last * FIRE_LEFT)
+
+
+def height_share(volume_share: float, taper: float) -> float:
+    """How high the waste stands in a container that widens evenly from `taper` at its floor to 1 at
+    its brim: the cube root that a frustum's volume asks for."""
+    if taper == 1:
+        return volume_share
+    whole = 1 - taper**3
+    return float(np.cbrt(taper**3 + volume_share * whole) - taper) / (1 - taper)

@@ -20,6 +20,7 @@ SHOWER_MEDIAN_MIN, SHOWER_SIGMA = 40.0, 0.6  # [I]
 MEAN_C, SWING_C, WARMEST_H = 28.5, 3.8, 14.0  # [I]
 RAIN_C = -3.0  # [I]
 NOISE_C = 0.3  # [I]
+HUMIDITY = 0.8  # [I]
 
 
 class Weather(Daily):
@@ -55,3 +56,9 @@ class Weather(Daily):
         wet = RAIN_C if self.is_raining(time_ms) else 0.0
         noise = NOISE_C * self._jitter.normal(time_ms // local_time.MINUTE_MS)
         return MEAN_C + SWING_C * math.cos(phase) + wet + noise
+
+    def humidity(self, time_ms: int) -> float:
+        """Relative humidity, 0 to 1: most at dawn and in the rain [I]."""
+        warm = self.temperature_c(time_ms) - MEAN_C
+        wet = 0.1 if self.is_raining(time_ms) else 0.0
+        return min(1.0, max(0.3, HUMIDITY - 0.03 * warm + wet))

@@ -10,9 +10,32 @@ own, so that asking often, seldom, or for another thing first gives the same cit
 
 from __future__ import annotations
 
+from devices.driver import load_driver
+from devices.kinds import KINDS
 from simulators import local_time
-from simulators.city import Bay, Bin, City, Corner, Gateway
+from simulators.city import (
+    GAUGE_EMPTY_MM,
+    Bay,
+    Bin,
+    City,
+    Corner,
+    Gateway,
+    Instrument,
+    Placed,
+)
+from simulators.instruments import PEOPLE_A_DAY, VEHICLES_A_DAY, Passers, River, StreetLights
 from simulators.parking import Demand, ParkingBay
+from simulators.sights import (
+    AirSight,
+    BaySight,
+    BinSight,
+    Cell,
+    CornerSight,
+    MeterSight,
+    PassersSight,
+    RiverSight,
+    Sight,
+)
 from simulators.streets import Site, Zone
 from simulators.waste import WasteBin
 from simulators.weather import Weather
@@ -23,7 +46,7 @@ DAYS_BEFORE = 4
 
 
 class World:
-    """Every bay, bin and corner of a city, by name.
+    """Every bay, bin, corner and instrument of a city, by name.
 
     Args:
         city: what there is.
@@ -38,6 +61,8 @@ class World:
         self._bays: dict[str, ParkingBay] = {}
         self._bins: dict[str, WasteBin] = {}
         self._corners: dict[str, WifiCorner] = {}
+        self._start_ms = start_ms
+        self._sights: dict[str, Sight] = {}
         for gateway in city.gateways:
             self._settle(gateway)
 
@@ -49,6 +74,10 @@ class World:
 
     def corner(self, name: str) -> WifiCorner:
         return self._corners[name]
+
+    def sight(self, name: str) -> Sight:
+        """What there is to see where that device stands."""
+        return self._sights[name]
 
     def weather(self, site: str) -> Weather:
         return self._weather[site]
@@ -64,10 +93,36 @@ class World:
             self._demands.setdefault((site.name, zone.name), demand)
         for bay in gateway.bays:
             self._bays[bay.name] = self._parking(bay, site, bay.zone)
+            parked = self._bays[bay.name]
+            self._sights[bay.name] = BaySight(seed, bay, parked, weather, self._cell(bay))
         for bin_ in gateway.bins:
             self._bins[bin_.name] = self._waste(bin_, site, weather)
+            waste = self._bins[bin_.name]
+            self._sights[bin_.name] = BinSight(bin_, waste, self._cell(bin_))
         for corner in gateway.corners:
             self._corners[corner.name] = self._wifi(corner, weather)
+            self._sights[corner.name] = CornerSight(self._corners[corner.name])
+        for one in gateway.instruments:
+            self._sights[one.name] = self._instrument(one, weather)
+
+    def _instrument(self, one: Instrument, weather: Weather) -> Sight:
+        seed, kind, cell = self.city.seed, load_driver(one.driver).kind, self._cell(one)
+        character, first_day = one.zone.character, self._first_day
+        if kind == "energy_meter":
+            return MeterSight(StreetLights(seed, one.name, first_day))
+        if kind == "water_level":
+            return RiverSight(
+                River(seed, one.name, weather, GAUGE_EMPTY_MM, first_day), weather, cell
+            )
+        vehicles = kind == "traffic_counter"
+        a_day = VEHICLES_A_DAY if vehicles else PEOPLE_A_DAY[character]
+        passers = Passers(seed, one.name, character, a_day, weather, first_day, stay=not vehicles)
+        if kind == "environment":
+            return AirSight(seed, one.name, weather, passers, cell)
+        return PassersSight(passers, weather, cell, KINDS[kind].state)
+
+    def _cell(self, one: Placed) -> Cell:
+        return Cell(self.city.seed, one.name, self._start_ms)
 
     def _parking(self, bay: Bay, site: Site, zone: Zone) -> ParkingBay:
         demand = self._demands[site.name, zone.name]

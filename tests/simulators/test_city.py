@@ -8,6 +8,8 @@ from collections import Counter
 
 import pytest
 
+from devices.driver import load_driver
+from devices.kinds import KINDS
 from edge.configuration import load_configuration
 from simulators.city import City
 from simulators.endpoints import endpoints_of
@@ -31,14 +33,16 @@ def test_the_demo_is_40_bays_30_bins_and_2_corners_on_two_gateways():
         "milesight_em400": 20,
     }
     assert len(city.corners) == 2
+    kinds = Counter(load_driver(one.driver).kind for one in city.instruments)
+    assert set(kinds) == KINDS.keys() - {"parking_spot", "waste_container", "wifi_access_point"}
     mahirah, lhokseumawe = city.gateways
-    assert mahirah.buses == ("ttyBUS-mahirah-01",)
+    assert mahirah.buses == ("ttyBUS-mahirah-01", "ttyBUS-mahirah-01-meter-01")
     assert lhokseumawe.buses == ()
 
 
 @pytest.mark.parametrize("city", [City.demo(), City.of(bays=500, bins=300, corners=50)])
 def test_nothing_in_the_city_has_the_name_of_another(city):
-    devices = [*city.bays, *city.bins, *city.corners]
+    devices = city.devices
     assert len({one.name for one in devices}) == len(devices)
     radios = [one.dev_eui for gateway in city.gateways for one in gateway.by_radio]
     assert len(set(radios)) == len(radios)
@@ -52,8 +56,7 @@ def test_a_larger_city_has_as_many_devices_as_were_asked_for():
 
 def test_devices_stand_within_a_short_walk_of_their_gateway():
     for gateway in City.demo().gateways:
-        bays, bins, corners = gateway.bays, gateway.bins, gateway.corners
-        for place in [*(b.place for b in bays), *(b.place for b in bins), corners[0].place]:
+        for place in [one.place for one in gateway.devices]:
             north = (place.latitude - gateway.place.latitude) * 111_200
             east = (place.longitude - gateway.place.longitude) * 111_200
             assert math.hypot(north, east) < 600
@@ -65,7 +68,7 @@ def test_devices_stand_within_a_short_walk_of_their_gateway():
 def test_every_gateway_file_is_a_configuration_the_agent_takes(city, tmp_path):
     loaded = configurations(city, tmp_path)
     names = [device.name for one in loaded for device in one.device]
-    assert sorted(names) == sorted(d.name for d in (*city.bays, *city.bins, *city.corners))
+    assert sorted(names) == sorted(one.name for one in city.devices)
     assert all(device.label and device.place for one in loaded for device in one.device)
     for one, gateway in zip(loaded, city.gateways, strict=True):
         assert one.gateway.name == gateway.name
@@ -83,6 +86,7 @@ def test_the_endpoints_of_corners_are_picked_once(tmp_path):
     first = endpoints_of(city, tmp_path)
     assert endpoints_of(city, tmp_path) == first
     ports = [(e.ubus, e.portal, e.connect) for e in first.values()]
+    assert len({port for e in first.values() for port in (e.dns, e.snmp)}) == 4
     assert len({port for three in ports for port in three}) == 6
 
 

@@ -9,15 +9,17 @@ import aiomqtt
 import msgspec
 import pytest
 
-from devices.chirpstack import Notice, Uplink, radio_fields, read_envelope, topic_of, write_envelope
+from devices.chirpstack import read_envelope, topic_of, write_envelope
 from devices.driver import load_driver
+from devices.envelope import Notice, Uplink, radio_fields
 from devices.reading import Payload, check_fields
 from simulators.city import City, Gateway
+from simulators.envelopes import ChirpStack
 from simulators.faults import NO_FAULTS, Faults
 from simulators.local_time import DAY_MS, HOUR_MS, MINUTE_MS
 from simulators.network_server import NetworkServer
 from simulators.radio import UNKNOWN_EUI, Air
-from simulators.radio_devices import radio_bay, radio_bin
+from simulators.radio_devices import FIRMWARE, RadioDevice
 from simulators.seeds import generator
 from simulators.truth import Truth, read_truth
 from simulators.world import World
@@ -30,14 +32,12 @@ WAIT_S = 10
 
 
 def devices_of(gateway: Gateway, world):
-    weather, seed = world.weather(gateway.site.name), world.city.seed
-    bays = [radio_bay(seed, b, world.bay(b.name), weather) for b in gateway.bays if b.dev_eui]
-    bins = [radio_bin(seed, b, world.bin(b.name), START_MS) for b in gateway.bins if b.dev_eui]
-    return bays + bins
+    seed = world.city.seed
+    return [RadioDevice(seed, one, world.sight(one.name)) for one in gateway.by_radio]
 
 
 def day_of_radio(seed):
-    """Everything that 44 devices transmit in a day, by device."""
+    """Everything that 53 devices transmit in a day, by device."""
     city = City.demo(seed)
     world = World(city, START_MS)
     return {
@@ -80,9 +80,9 @@ def test_every_uplink_of_a_device_has_a_later_millisecond_and_the_next_counter(a
 
 
 def test_all_devices_speak_once_soon_after_the_start(a_day):
-    for said in a_day.values():
+    for device, said in a_day.items():
         assert said[0].uplink.time_ms < START_MS + MINUTE_MS
-        assert "firmware" in said[0].fields
+        assert ("firmware" in said[0].fields) == (device.driver.name in FIRMWARE)
 
 
 def test_a_parking_sensor_tells_each_change_within_five_seconds():
@@ -122,10 +122,10 @@ async def broadcast(broker, gateway, truth_path, faults, wanted, device="+"):
     server = NetworkServer(Broker(host=broker.host, port=broker.port))
     application_id, draws = gateway.application_id, generator(1, "air")
     devices = devices_of(gateway, world)
-    air = Air(devices, application_id, server, clock, truth, faults, draws)
+    air = Air(devices, ChirpStack(application_id), faults, draws)
     async with aiomqtt.Client(broker.host, broker.port) as client:
         async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
-            task = group.create_task(air.run())  # which waits for a subscriber
+            task = group.create_task(air.run(server, clock, truth))  # which waits for a subscriber
             await client.subscribe(f"application/{application_id}/device/{device}/event/+", qos=1)
             while len(messages) < wanted:
                 message = await anext(aiter(client.messages))
@@ -224,7 +224,7 @@ def test_a_burning_bin_says_so_at_once():
         if status == "burning"
     ]
     moment, bin_ = min(fires, key=lambda fire: fire[0])
-    device = radio_bin(1, bin_, world.bin(bin_.name), START_MS)
+    device = RadioDevice(1, bin_, world.sight(bin_.name))
     said = [
         one
         for one in islice(device.transmissions(moment - HOUR_MS), 20)

@@ -19,8 +19,7 @@ from devices.reading import Payload, Undecodable
 from simulators.city import City
 from simulators.faults import NO_FAULTS, Faults
 from simulators.ptys import DEPTH_BYTES, PtyPort
-from simulators.seeds import generator
-from simulators.serial_devices import Bus, LevelSensor
+from simulators.serial_devices import Bus, SerialSensor, Slave, Speaker
 from simulators.truth import Truth, read_truth
 from simulators.world import World
 from wire.clock import CityTime, SystemClock
@@ -47,12 +46,13 @@ class Rig:
         return read_truth(self.path)
 
     def bus(self):
-        draws = generator(1, "bus")
-        return Bus(WIRED, self.port, self.world, self.clock, self.truth, self.faults, draws)
+        slaves = [Slave(1, bay, self.world.sight(bay.name), self.faults) for bay in WIRED]
+        return Bus(slaves, self.port, self.clock, self.truth, seed=1)
 
     def sensor(self):
-        draws, bin_ = generator(1, "uart"), CITY.bins[0]
-        return LevelSensor(bin_, self.port, self.world, self.clock, self.truth, self.faults, draws)
+        bin_ = CITY.bins[0]
+        speaker = Speaker(1, bin_, self.world.sight(bin_.name), self.faults)
+        return SerialSensor(speaker, self.port, self.clock, self.truth)
 
     def with_device(self, device, work, *arguments):
         """What `work` returns, done in a thread while the device runs."""
@@ -115,6 +115,7 @@ def test_what_a_slave_answers_decodes_to_its_truth_row(tmp_path):
     rig = Rig(tmp_path)
     answers = rig.with_device(rig.bus(), poll, rig.port.path, [bay.unit for bay in WIRED])
     for row, registers in zip(read_truth(rig.path), answers, strict=True):
+        assert row.actual == {"occupied": int(float(row.fields["distance_mm"]) < 1900)}
         assert SEN0591.decode(Payload(registers))[0].fields == row.fields
 
 
@@ -153,6 +154,7 @@ def test_a_register_the_model_does_not_have_is_refused_by_the_slave(tmp_path):
     [
         ("silent", "timeout"),
         ("checksum", "checksum"),
+        ("wrong_unit", "wrong_unit"),
         ("truncated", "length"),
         ("late", "timeout"),
     ],

@@ -16,8 +16,9 @@ import msgspec
 import pytest
 import serial
 
-from devices.chirpstack import Uplink, read_envelope
+from devices.chirpstack import read_envelope
 from devices.driver import load_driver
+from devices.envelope import Uplink
 from devices.modbus import ResponseReader, build_request
 from devices.reading import Values
 from simulators.city import City
@@ -94,6 +95,11 @@ def test_a_city_serves_everything_at_once_and_ends_within_a_second(tmp_path):
         "bosch_tps110",
         "dfrobot_a02yyuw",
         "milesight_em400",
+        "milesight_em500_udl",
+        "milesight_vs121",
+        "milesight_vs35x",
+        "elsys_ers",
+        "nwave_ncc405",
     }
     sent = {row.time_ms for row in rows if row.how == "sent"}
     assert all(one.time_ms in sent for one in uplinks)

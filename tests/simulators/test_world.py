@@ -226,6 +226,7 @@ def test_the_lid_is_up_while_a_bin_is_emptied(world, city):
 def test_level_noise_is_15_mm_with_two_percent_outliers(world, city):
     bin_ = city.bins[0]
     one, geometry = world.bin(bin_.name), bin_.empty_mm - bin_.full_mm
+    assert bin_.taper == 1
     moments = range(MONDAY, MONDAY + DAY_MS, 8 * SECOND_MS)
     errors = np.array(
         [one.distance_mm(at) - (bin_.empty_mm - one.fill(at) * geometry) for at in moments]
