@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devices.driver import driver_names, load_driver
+from devices.driver import ObjectLink, TopicLink, driver_names, load_driver
 from edge.configuration import EdgeConfiguration, load_configuration
+from edge.drivers import driver_of
 from gampong.cli import COMMANDS, parser
 from ingest.configuration import IngestConfiguration
 from ingest.stores.configuration import InfluxSettings
+from ingest.trust.settings import TrustConfiguration
 from wire.configuration import decode_toml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,7 +38,7 @@ def words(top: argparse.ArgumentParser) -> Iterator[str]:
 def keys(type_: type, prefix: str = "") -> Iterator[str]:
     """Every key of a configuration tree, the last name only for nested tables."""
     for field in msgspec.structs.fields(type_):
-        yield field.name
+        yield field.encode_name
         for inner in inner_structs(field.type):
             yield from keys(inner)
 
@@ -76,10 +78,24 @@ def test_every_key_of_the_ingestor_is_in_the_operators_page(key: str) -> None:
     assert re.search(rf"\b{key}\b", TEXT["operator.md"])
 
 
+@pytest.mark.parametrize("key", sorted(set(keys(TrustConfiguration))))
+def test_every_key_of_the_authority_is_in_the_operators_page(key: str) -> None:
+    assert re.search(rf"\b{key}\b", TEXT["operator.md"])
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["security.md", "privacy.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    files = (ROOT / "tests").rglob("test_*.py")
+    there = set(re.findall(r"def (test_\w+)", "".join(file.read_text() for file in files)))
+    named = set(re.findall(r"`(test_\w+)`", TEXT[page]))
+    assert named
+    assert named <= there
 
 
 def shown_commands() -> list[str]:
@@ -99,6 +115,10 @@ def test_every_command_that_is_shown_is_understood(line: str) -> None:
     assert parser(arguments).parse_args(arguments).command == arguments[0]
 
 
+DECLARED = (ObjectLink, TopicLink)
+"""Ways to reach a device that only a map of the configuration has."""
+
+
 def toml_block(page: str) -> str:
     (block,) = re.findall(r"```toml\n(.*?)```", TEXT[page], re.DOTALL)
     assert isinstance(block, str)
@@ -107,8 +127,8 @@ def toml_block(page: str) -> str:
 
 def test_the_technicians_gateway_toml_is_a_good_one() -> None:
     configuration = load_configuration(toml_block("technician.md"), "gateway.toml")
-    shown = {load_driver(device.driver).link.__class__ for device in configuration.device}
-    assert shown == {load_driver(name).link.__class__ for name in driver_names()}
+    shown = {driver_of(configuration, one).link.__class__ for one in configuration.device}
+    assert shown == {*(load_driver(name).link.__class__ for name in driver_names()), *DECLARED}
 
 
 def test_the_operators_ingest_toml_is_a_good_one() -> None:
