@@ -19,12 +19,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from devices.kinds import KINDS, TEXT_LENGTH
+from devices.kinds import TEXT_LENGTH
 from devices.reading import Value
+from ingest.account_answers import Answers, Known, TooMany
 from ingest.completeness import (
     DAY_MS,
     Day,
-    Given,
     Hole,
     Mark,
     Note,
@@ -35,9 +35,8 @@ from ingest.completeness import (
 from ingest.health import clean_text, point
 from ingest.radio import Heard, Radio, Span, count_uplinks
 from ingest.rollup import HOUR_MS
-from ingest.stores import Aggregate, Bucket, Kept, Query, Row, Store
-from ingest.stores.kinds import GATEWAY_BATCH, GATEWAY_COMPLETENESS
-from ingest.stores.query import ROWS_MAX
+from ingest.stores import Bucket, Kept, Store
+from ingest.stores.kinds import GATEWAY_COMPLETENESS
 from wire.clock import Clock
 from wire.messages import Inventory, Status
 
@@ -47,46 +46,22 @@ DAYS_MAX = 31
 OLD_GATEWAYS_MAX = 5
 """Gateways with due days before yesterday that one round takes: their notes are many."""
 
+CHUNK_MAX = 20
+"""Gateways whose days are counted at once: of 72 devices each with an uplink every ten minutes,
+half of what a store gives in one answer."""
+
 ROUND_S = 20.0
 """Wall seconds after which a round leaves the rest to the next one: the watch has other duties."""
 
-_BASELINE_MS = 2 * HOUR_MS
-"""How far before a day frame counters are looked for, to count its first uplinks."""
 _SEAL_MS = 120_000
 """A reading is sealed at most so much later than taken."""
-
-_FIELDS = ("epoch", "sequence", "readings", "rejected")
-
-
-class Known(msgspec.Struct, frozen=True):
-    """What is already written of a day, and was true when it was last the newest one. A day that
-    was first counted when it was over says nothing of epochs."""
-
-    missing: int = 0
-    unfinished: int = 0
-    dropped_ever: int = 0
-    epoch: str = ""
-    newest: int = 0
-    newest_ms: int = 0
-    epoch_before: str = ""
-    newest_before: int = 0
-    newest_before_ms: int = 0
-
-    @property
-    def given(self) -> list[Given]:
-        """Numbers given out by the end of that day."""
-        known = [
-            Given(self.epoch_before, self.newest_before, self.newest_before_ms),
-            Given(self.epoch, self.newest, self.newest_ms),
-        ]
-        return [given for given in known if given.epoch]
 
 
 class Accounts:
     """Which days are due, and counting them."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+        self._store, self._clock, self._answers = store, clock, Answers(store)
         self._marks: dict[str, Mark] = {}
         self._due: defaultdict[str, set[int]] = defaultdict(set)
         self._empty: set[tuple[str, int]] = (
@@ -122,8 +97,30 @@ class Accounts:
             self._counted_ms = now_ms
             for gateway in inventories:
                 self._due[gateway].add(today)
-        written = old = 0
+        written = 0
         until_s = self._clock.monotonic() + ROUND_S
+        for days, gateways in self._chunks(inventories, today):
+            if self._clock.monotonic() > until_s:
+                break
+            for gateway in gateways:
+                self._turn += 1
+                self._turns[gateway] = self._turn
+            chunk = [inventories[gateway] for gateway in gateways]
+            lines = await self._count(chunk, days, now_ms)
+            if lines and isinstance(await self._store.write(Bucket.HOURLY, lines), Kept):
+                continue
+            for gateway in gateways:
+                self._due[gateway] -= set(days)
+            written += len(lines)
+        return written
+
+    def _chunks(
+        self, inventories: Mapping[str, Inventory], today: int
+    ) -> list[tuple[tuple[int, ...], list[str]]]:
+        """Due days with the gateways they are due of, a few at once: a question to the store costs
+        more than its answer. Who was counted longest ago comes first."""
+        chunks: list[tuple[tuple[int, ...], list[str]]] = []
+        old = 0
         in_turn = sorted(inventories, key=lambda gateway: (self._turns.get(gateway, 0), gateway))
         for gateway in in_turn:
             days = {d for d in self._due[gateway] if today - DAYS_MAX * DAY_MS <= d <= today}
@@ -133,22 +130,18 @@ class Accounts:
                 days = {day for day in days if day >= today - DAY_MS}
             if not days or gateway not in self._marks:
                 continue
-            if self._clock.monotonic() > until_s:
-                break
-            self._turn += 1
-            self._turns[gateway] = self._turn
-            lines = await self._count(inventories[gateway], sorted(days), now_ms)
-            if lines and isinstance(await self._store.write(Bucket.HOURLY, lines), Kept):
-                continue
-            self._due[gateway] -= days
-            written += len(lines)
-        return written
+            due = tuple(sorted(days))
+            if chunks and chunks[-1][0] == due and len(chunks[-1][1]) < CHUNK_MAX:
+                chunks[-1][1].append(gateway)
+            else:
+                chunks.append((due, [gateway]))
+        return chunks
 
     async def _see_unfinished(self, inventories: Mapping[str, Inventory], today: int) -> None:
         """Days that may have changed since they were written, and days that never were."""
         oldest = today - (DAYS_MAX - 1) * DAY_MS
         self._empty = {(gateway, day) for gateway, day in self._empty if day >= oldest}
-        known = await self._known(None, oldest, today)
+        known = await self._answers.known((), oldest, today)
         for gateway in inventories:
             for day in range(oldest, today + 1, DAY_MS):
                 written = known.get((gateway, day))
@@ -157,29 +150,40 @@ class Accounts:
                 if written is None or written.unfinished or written.missing:
                     self._due[gateway].add(day)
 
-    async def _known(
-        self, gateway: str | None, start_ms: int, last_ms: int
-    ) -> dict[tuple[str, int], Known]:
-        query = Query(
-            kind=GATEWAY_COMPLETENESS.name,
-            fields=Known.__struct_fields__,
-            start_ms=start_ms,
-            stop_ms=last_ms + 1,
-            group=("device",),
-            where={"gateway": (gateway,)} if gateway else {},
-            bucket=Bucket.HOURLY,
-        )
-        return {
-            (row.tags["device"], row.time_ms): msgspec.convert(row.fields, Known)
-            for row in await self._store.read(query)
-        }
+    async def _count(
+        self, inventories: Sequence[Inventory], days: Sequence[int], now_ms: int
+    ) -> list[str]:
+        """The points of these days, of gateways that they are all due of."""
+        gateways = [inventory.gateway for inventory in inventories]
+        try:
+            notes = await self._answers.notes(gateways, days[0] - DAY_MS, now_ms)
+            uplinks = {day: await self._answers.uplinks(gateways, day) for day in days}
+        except TooMany:  # a few at once then: what an answer leaves out would look missing
+            half = len(inventories) // 2
+            first = await self._count(inventories[:half], days, now_ms)
+            return first + await self._count(inventories[half:], days, now_ms)
+        known = await self._answers.known(gateways, days[0] - DAY_MS, day_of(now_ms))
+        return [
+            line
+            for inventory in inventories
+            for line in self._lines(
+                inventory, days, now_ms, notes[inventory.gateway], known, uplinks
+            )
+        ]
 
-    async def _count(self, inventory: Inventory, days: Sequence[int], now_ms: int) -> list[str]:
+    def _lines(
+        self,
+        inventory: Inventory,
+        days: Sequence[int],
+        now_ms: int,
+        notes: Sequence[Note],
+        known: Mapping[tuple[str, int], Known],
+        uplinks: Mapping[int, Mapping[str, Sequence[Sequence[Heard]]]],
+    ) -> list[str]:
         gateway, mark = inventory.gateway, self._marks[inventory.gateway]
-        notes = await self._notes(gateway, days[0] - DAY_MS, now_ms)
         today, lines = day_of(now_ms), []
-        known = await self._known(gateway, days[0] - DAY_MS, today)
-        newest_of = {g.epoch: g for each in known.values() for g in each.given}
+        mine = [each for (name, _), each in known.items() if name == gateway]
+        newest_of = {g.epoch: g for each in mine for g in each.given}
         ended = [given for epoch, given in newest_of.items() if epoch != mark.epoch]
         counted, holes = account(notes, mark, days, ended)
         for start_ms, day in counted.items():
@@ -191,7 +195,7 @@ class Accounts:
             own = known.get((gateway, start_ms), Known())
             before = known.get((gateway, start_ms - DAY_MS), Known())
             fields = _fields(day, mark, before.dropped_ever)
-            fields |= await self._radio(gateway, start_ms, holes)
+            fields |= _radio(uplinks[start_ms].get(gateway, ()), start_ms, holes)
             own = _remembered(own, before, mark, start_ms == today)
             ended_ms = start_ms + DAY_MS
             runs_on = now_ms < ended_ms + GRACE_MS or mark.time_ms < ended_ms or day.waiting
@@ -201,62 +205,23 @@ class Accounts:
             lines.append(point(GATEWAY_COMPLETENESS, place, fields, start_ms))
         return lines
 
-    async def _notes(self, gateway: str, start_ms: int, now_ms: int) -> list[Note]:
-        """The notes since then, and the last one before."""
-        query = Query(
-            kind=GATEWAY_BATCH.name,
-            fields=_FIELDS,
-            start_ms=start_ms,
-            stop_ms=now_ms + DAY_MS,
-            where={"gateway": (gateway,)},
-            limit=ROWS_MAX,
-        )
-        before = msgspec.structs.replace(
-            query, start_ms=0, stop_ms=start_ms, aggregate=Aggregate.NEWEST
-        )
-        rows = [*await self._store.read(before), *await self._store.read(query)]
-        return [_note(row) for row in rows if len(row.fields) == len(_FIELDS)]
 
-    async def _radio(self, gateway: str, start_ms: int, holes: Iterable[Hole]) -> dict[str, Value]:
-        """Uplinks of every device with a frame counter; nothing for a gateway without any."""
-        unsure: list[Span] = [(hole.start_ms - _SEAL_MS, hole.stop_ms) for hole in holes]
-        radio = Radio()
-        for kind in KINDS.values():
-            if "frame_counter" not in kind.fields:
-                continue
-            query = Query(
-                kind=kind.name,
-                fields=("frame_counter",),
-                start_ms=start_ms - _BASELINE_MS,
-                stop_ms=start_ms + DAY_MS,
-                where={"gateway": (gateway,)},
-                limit=ROWS_MAX,
-            )
-            uplinks: defaultdict[str, list[Heard]] = defaultdict(list)
-            for row in await self._store.read(query):
-                if (counter := row.fields.get("frame_counter")) is not None:
-                    uplinks[row.tags["device"]].append((row.time_ms, int(counter)))
-            for heard in uplinks.values():
-                radio.add(count_uplinks(heard, start_ms, unsure))
-        if not radio.expected:
-            return {}
-        return {
-            "radio_expected": radio.expected,
-            "radio_heard": radio.heard,
-            "radio_share": radio.heard / radio.expected,
-            "radio_unsure": radio.unsure,
-        }
-
-
-def _note(row: Row) -> Note:
-    fields = row.fields
-    return Note(
-        str(fields["epoch"]),
-        int(fields["sequence"]),
-        row.time_ms,
-        int(fields["readings"]),
-        int(fields["rejected"]),
-    )
+def _radio(
+    uplinks: Iterable[Sequence[Heard]], start_ms: int, holes: Iterable[Hole]
+) -> dict[str, Value]:
+    """Uplinks of every device with a frame counter; nothing for a gateway without any."""
+    unsure: list[Span] = [(hole.start_ms - _SEAL_MS, hole.stop_ms) for hole in holes]
+    radio = Radio()
+    for heard in uplinks:
+        radio.add(count_uplinks(heard, start_ms, unsure))
+    if not radio.expected:
+        return {}
+    return {
+        "radio_expected": radio.expected,
+        "radio_heard": radio.heard,
+        "radio_share": radio.heard / radio.expected,
+        "radio_unsure": radio.unsure,
+    }
 
 
 def _fields(day: Day, mark: Mark, dropped_before: int) -> dict[str, Value]:

@@ -1,18 +1,21 @@
 """Silence as a value: each minute, what every registered device and gateway is.
 
 In: inventories, statuses with the moment each came, and the newest reading's time of each device.
-Out: lines of `device_health`, `gateway_health` and `device_registry`. Pure.
+Out: `device_health` and `gateway_health` as facts, which rules judge and lines are made of, and
+lines of `device_registry`. Pure.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
 from devices.kinds import TEXT_ALPHABET, TEXT_LENGTH, Kind
 from devices.reading import Value
-from ingest.stores.kinds import DEVICE_HEALTH, DEVICE_REGISTRY, GATEWAY_HEALTH
+from ingest.rules.standing import Place
+from ingest.stores.kinds import CLOUD_KINDS, DEVICE_HEALTH, DEVICE_REGISTRY, GATEWAY_HEALTH
 from wire.line import format_fields
 from wire.messages import Inventory, InventoryDevice, Status
 
@@ -21,6 +24,22 @@ OFFLINE_AFTER_S = 180.0
 
 AGE_MAX_S = 1e9
 _OUTSIDE = re.compile(rf"[^{TEXT_ALPHABET}]")
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A point of the watch's own, at the minute of its round. `kind` is the device's, where it is
+    about one."""
+
+    source: str
+    place: Place
+    fields: dict[str, Value]
+    kind: str = ""
+
+    def line(self, time_ms: int) -> str:
+        """The fact as a line."""
+        place = self.place
+        tags = (place.device, place.gateway, place.site, place.zone)
+        return point(CLOUD_KINDS[self.source], tags, self.fields, time_ms)
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -58,36 +77,56 @@ def point(
     return f"{kind.name},{tags} {format_fields(kind, fields)} {time_ms}"
 
 
-def device_points(
-    inventory: Inventory, newest_ms: dict[str, int], heard: Heard | None, now_ms: int, now_s: float
-) -> list[str]:
-    """`device_health` of every device of one gateway."""
+def device_facts(
+    inventory: Inventory,
+    newest_ms: Mapping[str, int],
+    heard: Heard | None,
+    now_ms: int,
+    now_s: float,
+    shows: Mapping[str, str] = {},
+) -> list[Fact]:
+    """`device_health` of every device of one gateway; `shows` is what a page shows of each."""
     online = gateway_online(heard, now_s)
     waiting_ms = heard.status.oldest_waiting_ms if heard else 0
     waiting_age_s = (now_ms - waiting_ms) / 1000 if waiting_ms else 0.0
-    lines = []
+    facts = []
     for device in inventory.devices:
         newest = newest_ms.get(device.name)
         age_s = AGE_MAX_S if newest is None else max(0.0, (now_ms - newest) / 1000)
         fields: dict[str, Value] = {
             "age_s": round(age_s, 3),
             "state": device_state(device, age_s, online, waiting_age_s),
+            "kind": clean_text(device.kind),
         }
-        place = (device.name, inventory.gateway, inventory.site, device.zone)
-        lines.append(point(DEVICE_HEALTH, place, fields, now_ms))
-    return lines
+        if device.name in shows:
+            fields["shows"] = shows[device.name]
+        place = Place(device.name, inventory.gateway, inventory.site, device.zone)
+        facts.append(Fact(DEVICE_HEALTH.name, place, fields, device.kind))
+    return facts
 
 
-def gateway_point(inventory: Inventory, heard: Heard | None, now_ms: int, now_s: float) -> str:
-    """`gateway_health` of one gateway; without any status yet it says offline and no more."""
+def oldest_waiting_s(status: Status, now_ms: int) -> float:
+    """Age of the oldest reading that waits on the gateway; 0 when none does."""
+    waiting_ms = status.oldest_waiting_ms
+    return max(0.0, (now_ms - waiting_ms) / 1000) if waiting_ms else 0.0
+
+
+def gateway_fact(
+    inventory: Inventory,
+    heard: Heard | None,
+    now_ms: int,
+    now_s: float,
+    rates: Mapping[str, Value] = {},
+) -> Fact:
+    """`gateway_health` of one gateway; without any status yet it says offline and no more.
+    `rates` are the fields of `ingest.rates`."""
     fields: dict[str, Value] = {"online": int(gateway_online(heard, now_s))}
     if heard is not None:
         status, ledger = heard.status, heard.status.ledger
-        waiting_ms = status.oldest_waiting_ms
         fields |= {
             "age_s": round(now_s - heard.at_s, 3),
             "waiting": ledger.waiting,
-            "oldest_waiting_s": max(0.0, (now_ms - waiting_ms) / 1000) if waiting_ms else 0.0,
+            "oldest_waiting_s": oldest_waiting_s(status, now_ms),
             "accepted": ledger.accepted,
             "stored": ledger.stored,
             "refused": sum(ledger.refused.values()),
@@ -100,10 +139,11 @@ def gateway_point(inventory: Inventory, heard: Heard | None, now_ms: int, now_s:
             "gaps": ledger.gaps,
             "clock": clean_text(status.clock),
             "version": clean_text(status.version),
+            **rates,
         }
     gateway = inventory.gateway
-    place = (gateway, gateway, inventory.site, "main")
-    return point(GATEWAY_HEALTH, place, fields, now_ms)
+    place = Place(gateway, gateway, inventory.site, "main")
+    return Fact(GATEWAY_HEALTH.name, place, fields)
 
 
 def registry_points(inventory: Inventory, now_ms: int) -> list[str]:

@@ -2,12 +2,14 @@
 
 In: every gateway's status and inventory, over MQTT; the store's newest points. Out: the registry
 (a file, and a retained message for the ingestors), `device_registry` when an inventory changes and
-each hour, `device_health` and `gateway_health` each whole minute of city time, hourly roll-ups,
-`gateway_completeness` of each day, and the cloud's time for gateways without a clock.
+each hour, `device_health`, `gateway_health` and zones each whole minute of city time, roll-ups of
+hours and days, `gateway_completeness` of each day, alerts (`ingest.alerts`), and the cloud's time
+for gateways without a clock. `watch_health` is the last point of a round: there was one.
 
 Promised: silence becomes a value within a minute; an hour that late data touched is rolled up
 again; a database that is away loses health points of that time and nothing else, and each round
-that could not be written is counted and said.
+that could not be written is counted and said. A gateway is judged only while the watch itself has
+been connected for long enough to have heard it.
 """
 
 from __future__ import annotations
@@ -17,19 +19,35 @@ import logging
 import os
 import random
 from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, tzinfo
 from pathlib import Path
 
 import msgspec
 
 from devices.kinds import KINDS
+from devices.reading import Value
 from ingest.accounts import Accounts
+from ingest.alerts.judge import WATCH, Alerts, Look
 from ingest.broker import Connection, Door, Lost, Received, connected
-from ingest.health import Heard, device_points, gateway_point, registry_points
+from ingest.health import (
+    OFFLINE_AFTER_S,
+    Fact,
+    Heard,
+    device_facts,
+    gateway_fact,
+    oldest_waiting_s,
+    registry_points,
+)
 from ingest.moves import waiting_moves
+from ingest.newest import Newest, See
+from ingest.rates import Rates
 from ingest.registry import Registry, RegistryFile
-from ingest.rollup import HOUR_MS, hour_of, roll_up
-from ingest.stores import Bucket, Kept, Query, StoreError
+from ingest.rollup import hour_of
+from ingest.rollups import RollUps
+from ingest.rules.standing import Place
+from ingest.stores import Bucket, Kept, StoreError
 from ingest.stores.live import LiveStore
 from wire.clock import Clock
 from wire.configuration import ConfigurationError
@@ -42,31 +60,43 @@ MINUTE_MS = 60_000
 ROUND_S_MIN = 0.5
 """Wall seconds between rounds at the least, however fast city time runs."""
 
-GRACE_MS = 5 * MINUTE_MS
-"""An hour is rolled up first when it is over by this much."""
-
 TIME_EVERY_S = 10.0
+KEEP_EVERY_S = 0.3
 RECONNECT_S = (0.2, 3.0)
-TOUCHED_OVERLAP_MS = 2 * MINUTE_MS
 
 
 class Watch:
-    """The state of the process; everything in it can be rebuilt from broker, store and file."""
+    """The state of the process; everything in it can be rebuilt from broker, store and file.
 
-    def __init__(self, store: LiveStore, clock: Clock, registry_path: Path) -> None:
+    `see` says what a page shows of devices and zones, which `gampong` brings in; `beat` is called
+    after each whole round; days are those of `zone`.
+    """
+
+    def __init__(
+        self,
+        store: LiveStore,
+        clock: Clock,
+        registry_path: Path,
+        see: See | None = None,
+        alerts: Alerts | None = None,
+        beat: Callable[[], None] = lambda: None,
+        zone: tzinfo = UTC,
+    ) -> None:
         self.store, self.clock, self.path = store, clock, registry_path
+        self.alerts, self._see, self._beat = alerts, see, beat
         self.registry = Registry(load_registry(registry_path))
         self.accounts = Accounts(store, clock)
         self.heard: dict[str, Heard] = {}
-        self.newest_ms: dict[str, int] = {}
+        self.newest = Newest()
+        self._rates = Rates()
+        self._started_s = self._listening_s = clock.monotonic()
         self.counts: Counter[str] = Counter()
+        self._roll_ups = RollUps(store, clock, zone, self.counts)
         self._cursor = 0
         self._hour_ms = 0
-        self._hours_due: set[int] = set()
-        self._rolled_ms = 0  # the newest hour that was rolled up because it was over
-        self._touched_from_ms = 0
         self._connection: Connection | None = None
         self.listening = False
+        self._announced = asyncio.Event()  # the registry has changed and isn't kept yet
         self._keeping = asyncio.Lock()  # one writer of the registry's file
         self._places_due: set[str] = set(self.registry.inventories)
 
@@ -75,6 +105,7 @@ class Watch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(door, client_id))
             group.create_task(self._tell_time())
+            group.create_task(self._keep_changes())
             group.create_task(self._rounds())
 
     async def take(self, received: Received) -> None:
@@ -84,7 +115,7 @@ class Watch:
             if gateway := gateway_of(topic, Leaf.STATUS):
                 self._take_status(gateway, decode_message(payload, Status))
             elif gateway := gateway_of(topic, Leaf.INVENTORY):
-                await self._take_inventory(gateway, decode_message(payload, Inventory))
+                self._take_inventory(gateway, decode_message(payload, Inventory))
         except BadMessage as error:
             self.counts["bad_message"] += 1
             log.warning("event=bad_message topic=%s why=%r", topic[:200], str(error)[:200])
@@ -95,7 +126,7 @@ class Watch:
         self.heard[gateway] = Heard(status, self.clock.monotonic())
         self.accounts.hear(status)
 
-    async def _take_inventory(self, gateway: str, inventory: Inventory) -> None:
+    def _take_inventory(self, gateway: str, inventory: Inventory) -> None:
         if inventory.gateway != gateway:
             raise BadMessage("names another gateway than its topic")
         refusal = self.registry.announce(inventory, self.clock.now_ms())
@@ -103,7 +134,16 @@ class Watch:
             raise BadMessage(refusal)
         if self.registry.changed:
             self._places_due.add(gateway)
+            self._announced.set()
+
+    async def _keep_changes(self) -> None:
+        """Keep the registry at once when it changes, then with all that came meanwhile: at a city's
+        first start, one write for each inventory would be a write of all for each."""
+        while True:
+            await self._announced.wait()
+            self._announced.clear()
             await self._keep_registry()
+            await self.clock.pause(KEEP_EVERY_S)
 
     async def accept_moves(self) -> None:
         """Take up what operators have left (`ingest/moves.py`): on disk and told, then gone."""
@@ -143,7 +183,7 @@ class Watch:
                     await connection.subscribe(every(Leaf.INVENTORY))
                     await connection.subscribe(every(Leaf.STATUS))
                     await self._publish_registry()
-                    self.listening = True
+                    self.listening, self._listening_s = True, self.clock.monotonic()
                     pause = RECONNECT_S[0]
                     async for received in connection.messages():
                         await self.take(received)
@@ -170,6 +210,8 @@ class Watch:
         while True:
             await self.accept_moves()
             now_ms = self.clock.now_ms()
+            if self.alerts:
+                await self.alerts.take_asks(now_ms)
             if self._places_due or now_ms // MINUTE_MS > last_minute:
                 minute_ms = now_ms - now_ms % MINUTE_MS
                 try:
@@ -199,60 +241,69 @@ class Watch:
             self._places_due |= due
         if whole:
             await self._see_newest()
-            await self._write(Bucket.HEALTH, self._health(minute_ms))
-            await self._roll_up(minute_ms)
+            for gateway, hour_ms in await self._roll_ups.see_touched(minute_ms):
+                self.accounts.touch(gateway, hour_ms)
+                if self.alerts:
+                    self.alerts.touch(gateway, hour_ms)
+            facts = await self._write_health(minute_ms)
+            if self.alerts:
+                look = Look(minute_ms, self.newest.unjudged, facts, self.registry.inventories)
+                await self.alerts.round(look)
+            self.newest.judged()
+            await self._roll_ups.round(minute_ms)
             await self.accounts.round(self.registry.inventories, self.clock.now_ms())
+            if await self._write(Bucket.HEALTH, [self._own_fact().line(minute_ms)]):
+                self._beat()
         if new_hour:
             await self.store.prune()
 
-    def _health(self, minute_ms: int) -> list[str]:
-        now_s, lines = self.clock.monotonic(), []
+    async def _write_health(self, minute_ms: int) -> list[Fact]:
+        """Write what is known of devices, gateways and zones; those facts that can be judged."""
+        now_s, judged = self.clock.monotonic(), [self._own_fact()]
+        shows: Mapping[str, str] = {}
+        lines: list[str] = []
+        if self._see:
+            seen = self._see(self.registry.inventories, self.newest.fields, minute_ms)
+            shows, lines = seen.shows, seen.lines
+            for (site, zone, kind), fields in seen.zones.items():
+                place = Place(zone, site, site, zone)
+                judged.append(Fact(f"{kind}_zone", place, fields))
         for gateway, inventory in sorted(self.registry.inventories.items()):
-            heard = self.heard.get(gateway)
-            lines.append(gateway_point(inventory, heard, minute_ms, now_s))
-            lines += device_points(inventory, self.newest_ms, heard, minute_ms, now_s)
-        return lines
+            heard, rates = self.heard.get(gateway), {}
+            if heard:
+                waiting_s = oldest_waiting_s(heard.status, minute_ms)
+                rates = self._rates.hear(heard.status, heard.at_s, waiting_s)
+            facts = [
+                gateway_fact(inventory, heard, minute_ms, now_s, rates),
+                *device_facts(inventory, self.newest.times_ms, heard, minute_ms, now_s, shows),
+            ]
+            lines += [fact.line(minute_ms) for fact in facts]
+            judged += facts if self._knows(heard, now_s) else []
+        await self._write(Bucket.HEALTH, lines)
+        return judged
+
+    def _knows(self, heard: Heard | None, now_s: float) -> bool:
+        """Whether silence of a gateway would be its own: not when we were deaf ourselves."""
+        if not self.listening:
+            return False
+        if heard is not None and heard.at_s >= self._listening_s:
+            return True
+        return now_s - self._listening_s >= OFFLINE_AFTER_S
+
+    def _own_fact(self) -> Fact:
+        inventories = self.registry.inventories.values()
+        fields: dict[str, Value] = {
+            "uptime_s": self.clock.monotonic() - self._started_s,
+            "listening": int(self.listening),
+            "gateways": len(inventories),
+            "devices": sum(len(inventory.devices) for inventory in inventories),
+        }
+        return Fact("watch_health", WATCH, fields | (self.alerts.counts if self.alerts else {}))
 
     async def _see_newest(self) -> None:
         seen = await self.store.changes(tuple(KINDS), self._cursor)
         self._cursor = seen.cursor
-        for change in seen.changes:
-            device = change.row.tags["device"]
-            self.newest_ms[device] = max(self.newest_ms.get(device, 0), change.row.time_ms)
-
-    async def _roll_up(self, now_ms: int) -> None:
-        await self._see_touched(now_ms)
-        ended_ms = hour_of(now_ms - GRACE_MS) - HOUR_MS
-        if ended_ms > self._rolled_ms:
-            self._hours_due.add(ended_ms)
-            self._rolled_ms = ended_ms
-        for hour_ms in sorted(self._hours_due):
-            if hour_ms > ended_ms:
-                continue  # not over yet: its turn comes
-            kept = await roll_up(self.store, hour_ms)
-            if kept is not None:
-                self.counts["rollup_kept"] += 1
-                log.warning("event=rollup_kept hour_ms=%d why=%s", hour_ms, kept.reason)
-                return
-            self._hours_due.discard(hour_ms)
-            self.counts["rolled_up"] += 1
-
-    async def _see_touched(self, now_ms: int) -> None:
-        """Hours that late data touched since the last look; at the start, of the last week."""
-        query = Query(
-            kind="rollup_due",
-            fields=("hour_ms",),
-            start_ms=self._touched_from_ms,
-            stop_ms=now_ms + HOUR_MS,
-            bucket=Bucket.HEALTH,
-            group=("device",),
-        )
-        for row in await self.store.read(query):
-            hour_ms = hour_of(int(row.fields["hour_ms"]))
-            self._hours_due.add(hour_ms)
-            self.accounts.touch(row.tags["device"], hour_ms)
-        # An ingestor's note can be on its way for a while: look back far enough, again is harmless.
-        self._touched_from_ms = now_ms - TOUCHED_OVERLAP_MS
+        self.newest.take(seen.changes)
 
     async def _write(self, bucket: Bucket, lines: list[str]) -> bool:
         if not lines:

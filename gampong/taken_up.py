@@ -1,0 +1,21 @@
+"""A request that was left for the watch: has it taken it up?"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from wire.clock import Clock
+
+WAIT_S = 15.0
+_LOOK_S = 0.1
+
+
+async def taken_up(path: Path, clock: Clock) -> bool:
+    """Whether the watch takes the file away within `WAIT_S`."""
+    until_s = clock.monotonic() + WAIT_S
+    while await asyncio.to_thread(path.exists):
+        if clock.monotonic() > until_s:
+            return False
+        await clock.pause(_LOOK_S)
+    return True
