@@ -27,6 +27,7 @@ packages() {
     case $1 in
     cc) echo gcc libc6-dev ;;
     ip) echo iproute2 ;;
+    go) echo golang-go ;;
     *) echo "$1" ;;
     esac
 }

@@ -39,7 +39,7 @@ class Wire:
         self._client.on_connect = lambda client, *_: client.subscribe([("#", 1)])
         self._client.on_subscribe = lambda *_: ready.set()
         self._client.on_message = lambda _client, _data, message: self.heard.append(
-            message.topic.encode() + b" " + opened(message.payload)
+            message.topic.encode() + b" " + opened(bytes(message.payload))
         )
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
