@@ -1,9 +1,10 @@
 # Everything a newcomer runs. ARGS is handed on: make demo ARGS="--speed 60 --seconds 60"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test live check chaos faults bench lock clean
+.PHONY: help setup demo test live check chaos faults bench fuzz lock clean
 
 ARGS ?=
 SEEDS ?= 1000
+COUNT ?= 1000000
 MINUTES ?= 20
 BIN := .venv/bin
 
@@ -23,8 +24,9 @@ test: setup ## the tests, on the embedded store and a real mosquitto
 	@$(BIN)/python -m pytest -m "not live and not browser" $(ARGS)
 
 live: setup ## the same line on real mosquitto, InfluxDB 2 and Chromium
-	@deploy/setup/need.sh mosquitto chromium cc
+	@deploy/setup/need.sh mosquitto chromium cc npm go
 	@deploy/influxd/build.sh
+	@deploy/grafana/types.sh
 	@$(BIN)/python -m pytest -m "live or browser" $(ARGS)
 
 check: setup ## format, lint, types, architecture
@@ -41,12 +43,15 @@ chaos: setup ## real faults on real mosquitto and InfluxDB 2, at random (MINUTES
 	@deploy/influxd/build.sh
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(ARGS)
 
-bench: setup ## every figure of docs/performance.md beside its peer, 25 minutes (ARGS="--only agent_wire")
+bench: setup ## every figure of docs/performance.md beside its peer, under 30 minutes (ARGS="--only agent_wire")
 	@deploy/setup/need.sh mosquitto openssl strace ip || echo "bench: goes on with what there is"
 	@deploy/influxd/build.sh || echo "bench: goes on without InfluxDB"
 	@deploy/thingsboard/install.sh || echo "bench: goes on without the ThingsBoard gateway"
 	@deploy/telegraf/build.sh || echo "bench: goes on without Telegraf"
 	@$(BIN)/python -m bench --out bench/results $(ARGS)
+
+fuzz: setup ## a million damaged inputs into every decoder, framer and envelope (COUNT=1000000)
+	@$(BIN)/python -m bench.fuzz_devices --count $(COUNT) $(ARGS)
 
 lock: ## requirements/*.txt again from pyproject.toml (LOCK_ARGS=--upgrade for newer ones)
 	@deploy/setup/lock.sh

@@ -144,7 +144,7 @@ def rows(ours: Resident, theirs: Resident | None, missing: str) -> list[Row]:
 def main() -> int:
     arguments = options(str(__doc__).splitlines()[0], 120).parse_args()
     with tempfile.TemporaryDirectory(prefix="gampong-outage-") as folder:
-        ours, theirs = day(Path(folder), arguments.seconds)
+        ours, theirs = day(Path(folder), max(arguments.seconds, 10.0))
     result = Result("agent_outage", METHOD, rows(ours, theirs, peers.thingsboard().missing))
     result.raw = msgspec.to_builtins({"ours": ours, "theirs": theirs})
     version = peers.thingsboard().version or "missing"

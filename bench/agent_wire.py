@@ -77,10 +77,8 @@ class Wire:
         self.city = CityTime(now_ms, _morning_ms(now_ms), SPEED)
         self.gateway = stack.enter_context(Namespace("gateway", 1))
         self.field = stack.enter_context(Namespace("json", 2))
-        authority = Authority(folder / "ca")
-        settings = folder / "ca" / "openssl.cnf"
-        own = f"IP:{self.gateway.host}, IP:{self.field.host}, IP:127.0.0.1"
-        settings.write_text(settings.read_text().replace("IP:127.0.0.1", own))
+        own = (self.gateway.host, self.field.host, "127.0.0.1", "localhost")
+        authority = Authority(folder / "ca", own)
         self.signed = authority.sign(gateway.NAME)
         theirs = authority.sign("json-gateway")
         self.port = free_port()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-_PACKAGES = ("mqttium", "zstandard", "msgspec", "aiohttp", "influxdb-client")
+_PACKAGES = ("zstandard", "msgspec", "aiohttp", "influxdb-client")
 
 
 def environment(**versions: str) -> dict[str, str]:

@@ -33,7 +33,7 @@ from bench.fleet_tally import Tally
 from wire.clock import REAL_TIME, CityTime, SystemClock
 
 REPORT_S = 1.0
-GO = b"go\n"
+GO, REST = b"go\n", b"rest\n"
 _LINE_BYTES_MAX = 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -85,6 +85,16 @@ class Crowd:
         for process in self._processes:
             assert process.stdin
             process.stdin.write(GO)
+
+    async def rest(self, within_s: float) -> bool:
+        """Seal nothing more; whether all that was sealed has its confirmation within that time."""
+        for process in self._processes:
+            assert process.stdin
+            process.stdin.write(REST)
+        everyone = len(self._processes)
+        return await self.until(
+            lambda tally: tally.resting == everyone and not tally.waiting, within_s
+        )
 
     async def until(self, condition: Callable[[Tally], object], within_s: float) -> bool:
         """Wait until it holds of the tally; whether it did within that time."""
@@ -151,8 +161,11 @@ async def _play(plan: Plan, city: CityTime) -> None:
         while not stop.is_set():
             try:
                 async with asyncio.timeout(REPORT_S):
-                    await orders.read()
-                stop.set()
+                    order = await orders.readline()
+                if order == REST:
+                    fleet.sealing, fleet.tally.resting = False, 1
+                elif not order:
+                    stop.set()
             except TimeoutError:
                 _say(fleet.tally)
     _say(fleet.tally)

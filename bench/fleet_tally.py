@@ -34,6 +34,10 @@ class Times(msgspec.Struct):
         counts = dict(Counter(self.counts) + Counter(other.counts))
         return Times(counts, max(self.greatest_s, other.greatest_s))
 
+    def since(self, before: Times) -> Times:
+        """Those that came after `before`; the greatest may be of earlier."""
+        return Times(dict(Counter(self.counts) - Counter(before.counts)), self.greatest_s)
+
     def summary(self) -> dict[str, float]:
         """p50, p99 and the greatest, in seconds."""
         return {
@@ -49,8 +53,9 @@ class Tally(msgspec.Struct):
     `sealed`, `confirmed` are batches, `..._readings` readings; `rejected_readings` is part of
     `confirmed_readings`. `sends` counts copies handed to a link, `resends` those beyond a batch's
     first. `in_flight` is how many copies may be in the broker now, `in_flight_max` the sum of each
-    process's most. `live` is from seal to final confirmation for what was sent on `batch`, `late`
-    from the first send to final confirmation for what was sent on `backfill`.
+    process's most; `resting` is how many processes seal no more. `live` is from seal to final
+    confirmation for what was sent on `batch`, `late` from the first send to final confirmation for
+    what was sent on `backfill`.
     """
 
     sealed: int = 0
@@ -68,6 +73,7 @@ class Tally(msgspec.Struct):
     in_flight_max: int = 0
     connected: int = 0
     connections_lost: int = 0
+    resting: int = 0
     pubacks: dict[str, int] = {}
     live: Times = msgspec.field(default_factory=Times)
     late: Times = msgspec.field(default_factory=Times)

@@ -13,25 +13,25 @@ import asyncio
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 from bench.environment import environment
 from bench.fleet_crowd import Crowd
 from bench.fleet_player import Plan
 from bench.ingest_line import CloudLine
+from bench.ingest_queue import LINKS
+from bench.ingest_queue import publish as publish_all
 from bench.peers import Peer, mosquitto_version, telegraf
 from bench.processes import used
 from bench.result import Figure, Result, Row, options, publish
 from edge.configuration import UplinkSettings
 from simulators.fleet import FleetGateway
-from simulators.fleet_link import FleetLink, Packet
+from simulators.fleet_link import Packet
 
 GATEWAYS = 200
 SIZES = (60, 13)
 ROUNDS = 3
 READINGS_A_SECOND = 40_000  # about what two cores take, for planning how much to send
-LINKS = 10
 WITHIN_S = 120.0
 FAST = UplinkSettings(backfill_batches_per_s=100_000)
 
@@ -107,7 +107,7 @@ async def take_theirs(line: CloudLine, peer: Peer, size: int, backlog: int, life
     readings = size * len(messages)
     process = line.start_telegraf(peer.program, size)
     start = used(process.pid)
-    await send(line, messages)
+    await publish_all(line, messages)
     assert line.until_readings(before + readings, WITHIN_S), "Telegraf lost readings"
     end = used(process.pid)
     process.stop()
@@ -125,33 +125,6 @@ def plain(size: int, backlog: int, life: int) -> list[Packet]:
             tagged = [text.replace(",site=", f",gateway={gateway.name},site=", 1) for text in lines]
             packets.append(Packet(f"telegraf/{gateway.name}/batch", "\n".join(tagged).encode()))
     return packets
-
-
-async def send(line: CloudLine, packets: list[Packet]) -> None:
-    """Publish all; done when the broker has them."""
-    loop = asyncio.get_running_loop()
-    links, ready, done = [], asyncio.Semaphore(0), asyncio.Semaphore(0)
-    for number in range(LINKS):
-        link = FleetLink(f"plain-{number}", ["none"], _ignore, ready.release, _ignore_end)
-        await loop.create_connection(partial(_itself, link), line.broker.host, line.broker.port)
-        links.append(link)
-        await ready.acquire()
-    for place, packet in enumerate(packets):
-        links[place % LINKS].publish(packet, lambda _: done.release())
-    for _ in packets:
-        await done.acquire()
-    for link in links:
-        link.close()
-
-
-def _itself(link: FleetLink) -> FleetLink:
-    return link
-
-
-def _ignore(_name: str, _payload: bytes) -> None: ...
-
-
-def _ignore_end(_code: int | None) -> None: ...
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 360, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 16, 34, 30
 COLUMNS = 2
 STYLE = (
-    "text{font:12px sans-serif;fill:#333}.title{font-weight:bold}"
+    "text{font:11px sans-serif;fill:#333}.title{font-weight:bold}"
     ".axis{stroke:#999}.grid{stroke:#e5e5e5}.line{fill:none;stroke:#0b6e99;stroke-width:2}"
     ".dot{fill:#0b6e99}"
 )
@@ -56,7 +56,8 @@ def _chart(curve: Curve) -> str:
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{label}</text>')
     for place, (x, _) in zip(curve.places, points, strict=True):
         y = HEIGHT - BOTTOM + 18
-        parts.append(f'<text x="{x:.1f}" y="{y}" text-anchor="middle">{place:,}</text>')
+        anchor = "end" if place == curve.places[-1] and place >= 1000 else "middle"
+        parts.append(f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}">{place:,}</text>')
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<polyline class="line" points="{path}"/>')
     parts += [f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]

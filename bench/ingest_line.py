@@ -35,6 +35,7 @@ sys_interval 1
 INGEST = """
 [broker]
 port = {port}
+keepalive_s = 300  # it may be frozen for a while
 
 [store]
 type = "influxdb2"

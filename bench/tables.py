@@ -40,17 +40,18 @@ def page(results: list[Stored]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def placed(text: str, tables: str) -> str:
+def placed(text: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:
     """The page's text with these tables between its marks.
 
     Raises:
         ValueError: a mark is missing.
     """
-    before, begins, rest = text.partition(BEGIN)
-    _, ends, after = rest.partition(END)
+    begin, end = marks
+    before, begins, rest = text.partition(begin)
+    _, ends, after = rest.partition(end)
     if not (begins and ends):
-        raise ValueError(f"{BEGIN} and {END} are both needed")
-    return f"{before}{BEGIN}\n{tables}{END}{after}"
+        raise ValueError(f"{begin} and {end} are both needed")
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 def main() -> int:

@@ -45,11 +45,13 @@ class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
     """What changed on the board; a snapshot is a patch with everything.
 
     `read_ms` is when (city time) the store last answered; `away` says that it doesn't now. `news`
-    is False for a patch that says nothing but the time.
+    is False for a patch that says nothing but the time. `number` counts the patches with news: a
+    snapshot has in it what was told up to its number.
     """
 
     now_ms: int
     read_ms: int
+    number: int = 0
     away: bool = False
     marks: list[Mark] = []
     readings: list[Seen] = []
@@ -65,10 +67,12 @@ class Board:
         self.devices: dict[str, Device] = {}
         self.read_ms = 0
         self.away = False
+        self.number = 0  # patches with news so far
         self._readings: deque[Seen] = deque(maxlen=READINGS_SHOWN)
         self._shown: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._arrived = 0
         self._dirty: set[str] = set()
+        self._in_order: list[Device] | None = None  # by id, until one comes or goes
         self._fresh_readings: list[Seen] = []
         self._due_ms = 0  # no state ends of itself before this
         self._tiles: list[Tile] = []
@@ -126,16 +130,19 @@ class Board:
         readings = self._fresh_readings[-READINGS_SHOWN:]
         shown = self._count(now_ms)
         away, trend = self._told
+        news = bool(marks or readings or shown != self._tiles)
+        news = news or (away, trend) != (self.away, self.trend)
+        self.number += news
         patch = Patch(
             now_ms=now_ms,
             read_ms=self.read_ms,
+            number=self.number,
             away=self.away,
             marks=marks,
             readings=readings,
             tiles=shown if shown != self._tiles else None,
             trend=self.trend if self.trend is not trend else None,
-            news=bool(marks or readings or shown != self._tiles)
-            or (away, trend) != (self.away, self.trend),
+            news=news,
         )
         self._tiles, self._fresh_readings, self._dirty = shown, [], set()
         self._told = (self.away, self.trend)
@@ -144,11 +151,14 @@ class Board:
     def snapshot(self, now_ms: int) -> Patch:
         """Everything, for a page that opens; takes nothing from the next patch."""
         self.tick(now_ms)
+        if self._in_order is None:
+            self._in_order = [self.devices[id_] for id_ in sorted(self.devices)]
         return Patch(
             now_ms=now_ms,
             read_ms=self.read_ms,
+            number=self.number,
             away=self.away,
-            marks=[device.mark for _, device in sorted(self.devices.items())],
+            marks=[device.mark for device in self._in_order],
             readings=list(self._readings),
             tiles=self._count(now_ms),
             trend=self.trend,
@@ -163,7 +173,7 @@ class Board:
         if id_ not in self.devices:
             self.devices[id_] = Device(id_, kind, row)
             self._dirty.add(id_)
-            self._counted = None
+            self._counted = self._in_order = None
         return self.devices[id_]
 
     def _judge(self, device: Device, now_ms: int) -> None:
@@ -185,6 +195,7 @@ class Board:
         known = self.devices.get(id_)
         if known is not None and known.kind != kind and row.time_ms >= known.registered_ms:
             del self.devices[id_]  # the name now stands for another sort of thing
+            self._in_order = None
         device = self._device(id_, kind, row)
         if device.kind == kind and device.register(row):
             self._judge(device, now_ms)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from dashboards.board import Board, Patch
+from dashboards.board import READINGS_SHOWN, Board, Patch
+from dashboards.states import default_expiry_s
 from dashboards.store_file import Source
 from dashboards.trend_reader import TrendReader
 from devices.kinds import KINDS
@@ -64,9 +65,9 @@ class Feed:
             group.create_task(self._follow())
             group.create_task(self._beat())
 
-    def snapshot(self) -> str:
-        """Everything as JSON text, for a page that opens now."""
-        return _text(self.board.snapshot(self.clock.now_ms()))
+    def snapshot(self) -> bytes:
+        """Everything as JSON, for a page that opens now."""
+        return msgspec.json.encode(self.board.snapshot(self.clock.now_ms()))
 
     async def _beat(self) -> None:
         """Let states expire and pages know that they are heard, whatever the store does."""
@@ -90,14 +91,24 @@ class Feed:
     async def _read(self, store: Source) -> None:
         """Everything once, then what is new, and beside it the trend.
 
+        What counts comes first, and is shown: who is registered, and every reading that hasn't
+        expired. The newest reading of each device, however old, costs a large database seconds.
+
         Raises:
             StoreError: the store went away (an ExceptionGroup of it, after the first look).
         """
         health = await store.changes(HEALTH_KINDS, 0, Bucket.HEALTH)
-        city = await store.changes(CITY_KINDS, 0)
+        recent = await self._recent(store, _longest_s(health.changes))
         self._take(health.changes)
+        self._take(sorted(recent, key=lambda change: change.row.time_ms)[-READINGS_SHOWN:])
+        self.board.recall(recent, self.clock.now_ms())
+        if self.board.devices:
+            self._answered()
+        city = await store.changes(CITY_KINDS, 0)
+        strangers = [each for each in city.changes if not self._is_known(each)]
+        recent = await self._recent(store, _longest_s(strangers)) if strangers else []
         self._take(city.changes)
-        await self._recall(store)
+        self.board.recall(recent, self.clock.now_ms())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow_changes(store, health.cursor, city.cursor))
             group.create_task(self._follow_trend(store))
@@ -106,11 +117,7 @@ class Feed:
         """What is new since these cursors."""
         polls, took_s = 0, 0.0
         while True:
-            if self.board.away:
-                log.warning("event=store_back")
-            self.board.away, self.board.read_ms = False, self.clock.now_ms()
-            self.looked.set()
-            self._tell()
+            self._answered()
             await self.clock.pause(max(POLL_S, _rest_s(took_s)))
             polls += 1
             began_s = self.clock.monotonic()
@@ -122,6 +129,14 @@ class Feed:
             self._take(seen.changes)
             city = seen.cursor
             took_s = self.clock.monotonic() - began_s
+
+    def _answered(self) -> None:
+        """The store has, and what it said is on the board."""
+        if self.board.away:
+            log.warning("event=store_back")
+        self.board.away, self.board.read_ms = False, self.clock.now_ms()
+        self.looked.set()
+        self._tell()
 
     async def _follow_trend(self, store: Source) -> None:
         reader = TrendReader(self.clock)
@@ -137,20 +152,23 @@ class Feed:
         by_time = sorted(changes, key=lambda change: change.row.time_ms)
         self.board.apply(by_time, self.clock.now_ms())
 
-    async def _recall(self, store: Source) -> None:
+    def _is_known(self, change: Change) -> bool:
+        return change.kind not in KINDS or change.row.tags["device"] in self.board.devices
+
+    async def _recent(self, store: Source, longest_s: float) -> list[Change]:
         """Every reading that may still count: a device's newest point may lack a field that the
         one before it has. Newest first, and no more than `RECENT_POINTS_MAX` and some."""
         now_ms = self.clock.now_ms()
-        longest_s = max((device.expiry_s for device in self.board.devices.values()), default=0.0)
         oldest_ms = now_ms - min(int(longest_s * 1000), RECENT_MS_MAX)
-        points, stop_ms = 0, now_ms + 1
-        while stop_ms > oldest_ms and points < RECENT_POINTS_MAX:
+        found: list[Change] = []
+        stop_ms = now_ms + 1
+        while stop_ms > oldest_ms and len(found) < RECENT_POINTS_MAX:
             start_ms = max(oldest_ms, stop_ms - RECENT_SLICE_MS)
             for kind in KINDS.values():
                 rows = await store.read(_points(kind.name, tuple(kind.fields), start_ms, stop_ms))
-                self.board.recall([Change(kind.name, row) for row in rows], now_ms)
-                points += len(rows)
+                found += [Change(kind.name, row) for row in rows]
             stop_ms = start_ms
+        return found
 
     def _tell(self) -> None:
         """Hand listeners what is new; each second at least, so that they know they are heard."""
@@ -162,6 +180,14 @@ class Feed:
         text = _text(patch)
         for listener in tuple(self.listeners):
             listener(text)
+
+
+def _longest_s(changes: Iterable[Change]) -> float:
+    """How long a reading of these devices can count: what the registry says, or the kind."""
+    said = (
+        change.row.fields.get("expiry_s") or default_expiry_s(change.kind) for change in changes
+    )
+    return max((float(expiry_s) for expiry_s in said), default=0.0)
 
 
 def _rest_s(took_s: float) -> float:

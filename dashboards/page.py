@@ -47,9 +47,8 @@ def build(client: Client, feed: Feed, about: About, language: Language) -> None:
     """Fill the page of one viewer, who hears of the feed from now on."""
     ui.add_css(style())
     ui.query(".nicegui-content").classes("bare")
-    snapshot = feed.snapshot()
     _listen(client, feed)
-    LiveCity(msgspec.json.encode(setting(about, language)).decode(), snapshot)
+    LiveCity(msgspec.json.encode(setting(about, language)).decode())
     with ui.element("div").classes("city"):
         Header()
         Banner()

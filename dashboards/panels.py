@@ -1,8 +1,8 @@
 """The page's parts: each is a small Vue component of ours beside this file, in `assets/`.
 
 They share one live state in the browser (`assets/live/index.js`), which `LiveCity` begins with a
-snapshot and patches keep up to date; a part only draws what it is about. Leaflet and ECharts come
-from NiceGUI's own bundles, so nothing is fetched from anywhere else.
+snapshot (`/api/board`) and patches keep up to date; a part only draws what it is about. Leaflet and
+ECharts come from NiceGUI's own bundles, so nothing is fetched from anywhere else.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ class LiveCity(
     component=_ASSETS / "live_city.js",
     esm={"gampong-live": str(_ASSETS / "live")},
 ):
-    """Begins the live state; draws nothing. Both arguments are JSON text."""
+    """Begins the live state; draws nothing. `setting` is JSON text."""
 
-    def __init__(self, setting: str, snapshot: str) -> None:
+    def __init__(self, setting: str) -> None:
         super().__init__()
         self._props["setting"] = setting
-        self._props["snapshot"] = snapshot
 
 
 class Header(Element, component=_ASSETS / "header.js"):

@@ -2,7 +2,8 @@
 
     asyncio.run(serve(feed, about, host="127.0.0.1", port=8080, ready=print))
 
-`/` is the page, `/api/state` the same picture as JSON, `/healthz` tells whether the store answers.
+`/` is the page, `/api/state` the same picture as JSON, `/api/board` what a page begins with,
+`/healthz` tells whether the store answers.
 """
 
 from __future__ import annotations
@@ -13,64 +14,23 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 
-import msgspec
 import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from nicegui import Client, ui
 
-from dashboards.device import Mark
+from dashboards.answers import Answers
 from dashboards.feed import Feed
 from dashboards.page import About, build
+from dashboards.state_text import StateText
 from dashboards.texts import Language, words
-from devices.reading import Value
 
-_RECONNECT_S = 3.0
+_RECONNECT_S = 30.0  # a phone that opens a large city may be busy for long
 _FIRST_LOOK_S = 2.0  # so that the first viewer sees the city at once
 _FAVICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" '
     'rx="5" fill="#0072b2"/><path d="M4 13 12 5l8 8v6H4z" fill="#fff"/><circle cx="12" cy="14" '
     'r="2.5" fill="#009e73"/></svg>'
 )
-
-
-class DeviceState(msgspec.Struct, frozen=True):
-    """One device in `/api/state`. `age_s` is absent before its first reading."""
-
-    name: str
-    kind: str
-    label: str
-    site: str
-    zone: str
-    gateway: str
-    state: str
-    time_ms: int
-    age_s: float | None
-    fields: dict[str, Value]
-
-    @classmethod
-    def of(cls, mark: Mark, now_ms: int) -> DeviceState:
-        """The same, without what only a map needs."""
-        return cls(
-            name=mark.name,
-            kind=mark.kind,
-            label=mark.label,
-            site=mark.site,
-            zone=mark.zone,
-            gateway=mark.gateway,
-            state=mark.state,
-            time_ms=mark.time_ms,
-            age_s=(now_ms - mark.time_ms) / 1000 if mark.time_ms else None,
-            fields=mark.fields,
-        )
-
-
-class CityState(msgspec.Struct, frozen=True):
-    """`/api/state`: when it was (city time), whether the store is away, and every device."""
-
-    now_ms: int
-    read_ms: int
-    store_away: bool
-    devices: list[DeviceState]
 
 
 class _Server(uvicorn.Server):
@@ -101,8 +61,13 @@ async def serve(
     with socket.create_server((host, port), family=family) as listening:
         bound: int = listening.getsockname()[1]
         address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+        state, board = (
+            Answers(StateText(feed).encode, feed.clock),
+            Answers(feed.snapshot, feed.clock),
+        )
+        feed.listeners |= {state.tell, board.tell}
         config = uvicorn.Config(
-            application(feed, about),
+            application(feed, about, state, board),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -113,25 +78,30 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _end, server)
         async with asyncio.TaskGroup() as group:
-            following = group.create_task(feed.run())
+            running = [group.create_task(each.run()) for each in (feed, state, board)]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_LOOK_S):
                     await feed.looked.wait()
             await server.serve([listening])
-            following.cancel()
+            for task in running:
+                task.cancel()
 
 
 def _end(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-def application(feed: Feed, about: About) -> FastAPI:
-    """The page and its two plain addresses. NiceGUI has one page a process, so this does too."""
+def application(feed: Feed, about: About, state: Answers, board: Answers) -> FastAPI:
+    """The page and its plain addresses. NiceGUI has one page a process, so this does too."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/api/state")
-    async def state() -> Response:
-        return Response(msgspec.json.encode(city_state(feed)), media_type="application/json")
+    async def api_state(request: Request) -> Response:
+        return await _answered(state, request)
+
+    @app.get("/api/board")
+    async def api_board(request: Request) -> Response:
+        return await _answered(board, request)
 
     @app.get("/healthz")
     async def health() -> Response:
@@ -156,12 +126,12 @@ def application(feed: Feed, about: About) -> FastAPI:
     return app
 
 
-def city_state(feed: Feed) -> CityState:
-    """What `/api/state` answers now."""
-    snapshot = feed.board.snapshot(feed.clock.now_ms())
-    return CityState(
-        now_ms=snapshot.now_ms,
-        read_ms=snapshot.read_ms,
-        store_away=snapshot.away,
-        devices=[DeviceState.of(mark, snapshot.now_ms) for mark in snapshot.marks],
-    )
+async def _answered(answers: Answers, request: Request) -> Response:
+    """The newest answer, or that who asks has it already."""
+    answer = await answers.get(request.headers.get("accept-encoding", ""))
+    headers = {"ETag": answer.tag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if answer.tag in request.headers.get("if-none-match", "").replace(" ", "").split(","):
+        return Response(status_code=304, headers=headers)
+    if answer.coding:
+        headers["Content-Encoding"] = answer.coding
+    return Response(answer.body, headers=headers, media_type="application/json")

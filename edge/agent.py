@@ -64,10 +64,10 @@ async def run_agent(
         stamped = await outbox.stamped()
         intake = Intake(configuration, timekeeping.clock, tally, trusted, states, stamped)
         sealing = Sealing(settings, outbox, intake, tally, timekeeping.clock, last)
-        links = make_links(configuration, sealing, timekeeping.clock, trusted)
+        links = make_links(configuration, sealing, timekeeping.clock, trusted, intake.newest_ms)
         report = Report(configuration, timekeeping.clock, outbox, sealing, links, version)
         uplink = Uplink(configuration, outbox, timekeeping, last, report)
-        sealing.announce = uplink.announce
+        sealing.announce, sealing.prepare = uplink.announce, uplink.prepare
         await _recall(outbox, last)
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(link.run()) for link in links]

@@ -1,39 +1,41 @@
-"""The cloud's broker, for the uplink: the one file of this side that knows the MQTT client.
+"""The cloud's broker, for the uplink: the one file of the uplink that speaks MQTT.
 
 In: where the broker is, what to publish. Out: what the broker answered to each message, what
-arrives, and `ConnectionLost`. Every connection is a new client with a clean session that ends with
-it, so the library never sends anything a second time: that is the uplink's to decide.
-
-mqttium tells success from failure but keeps the PUBACK's reason code to itself, and 0x10 ("no
-matching subscribers") is a success to it. `_tap` reads the code where it is decoded, which is why
-the version is pinned; tests/edge/uplink/test_broker.py turns red if it stops working.
+arrives, and `ConnectionLost`. Every connection is a new one with a clean session that ends with
+it, and nothing is sent a second time: that is the uplink's to decide.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import msgspec
-from mqttium.api import AsyncClient, Properties, PublishMessage, PublishReceipt, SubscribeOptions
-from mqttium.enums import MQTTProtocolVersion, QoS
-from mqttium.errors import MQTTError, PacketTooLargeError, PublishRejectedError
 
+from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.messages import MESSAGE_BYTES_MAX
+from wire.mqtt_link import TOO_LARGE, Link, Lost
+
+__all__ = ("TOO_LARGE",)
 
 DELIVERED = 0x00
-TOO_LARGE = 0x95
 SESSION_TAKEN_OVER = 0x8E
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h
 _WITH_WILL = 0x04  # DISCONNECT: publish the will all the same
 _PACKET_BYTES_MAX = MESSAGE_BYTES_MAX + 4096
 _QUEUED_MESSAGES = 256
+
+ALIASING_BYTES_MAX = 8192
+"""A message that gives its topic an alias must not be one that the broker finds too large to be
+sent: the next would go without a topic."""
+
+_PACKET_BYTES_MIN = 2 * ALIASING_BYTES_MAX
 
 
 class ConnectionLost(Exception):
@@ -115,40 +117,36 @@ def password(broker: Broker) -> str | None:
 class Connection:
     """A connection to the broker. Whatever goes wrong with it is `ConnectionLost`."""
 
-    def __init__(self, client: AsyncClient, codes: dict[int, int]) -> None:
-        self._client, self._codes = client, codes
+    def __init__(self, link: Link, timeout_s: float, aliases_max: int) -> None:
+        self._link, self._timeout_s = link, timeout_s
+        self._aliases: dict[str, int] = {}
+        self._aliases_max = aliases_max
 
     async def send(self, message: Outgoing, done: Callable[[int], None]) -> None:
-        """Hand a message to the broker; `done(reason code)` is called when it answered.
+        """Hand a message to the broker at QoS 1; `done(reason code)` is called when it answered.
 
         Raises:
             ConnectionLost: not handed over. After a loss `done` isn't called.
         """
         try:
-            receipt = await self._publish(message)
-        except PacketTooLargeError:
-            done(TOO_LARGE)  # the broker said how much it takes when we connected
-        except (MQTTError, OSError) as error:
+            await self._link.publish(partial(self._packet, message), done)
+        except Lost as error:
             raise _lost(error) from error
-        else:
-            receipt.add_done_callback(partial(self._answered, done))
 
     async def publish(self, message: Outgoing) -> int:
-        """Publish a message and wait for the broker's answer, its reason code.
+        """Publish a message and wait for the broker's answer, its reason code; at QoS 0 there is
+        none, and it is as good as delivered.
 
         Raises:
             ConnectionLost: there won't be an answer.
         """
         try:
-            receipt = await self._publish(message)
-            await receipt.wait()
-        except PacketTooLargeError:
-            return TOO_LARGE
-        except PublishRejectedError as error:
-            return error.reason_code
-        except (MQTTError, OSError) as error:
+            if message.qos:
+                return await self._link.published(partial(self._packet, message))
+            await self._link.send(self._packet(message, None))
+        except Lost as error:
             raise _lost(error) from error
-        return self._codes.pop(receipt.mid or 0, DELIVERED)
+        return DELIVERED
 
     async def subscribe(self, topics: Iterable[str], own: bool = True, kept: bool = True) -> None:
         """Subscribe at QoS 0: a confirmation that is lost makes a repeat, and acknowledging each
@@ -159,24 +157,19 @@ class Connection:
         Raises:
             ConnectionLost: the broker refused, or went away.
         """
-        options = SubscribeOptions(
-            qos=QoS.AT_MOST_ONCE, no_local=not own, retain_handling=0 if kept else 2
-        )
-        try:
-            await self._client.subscribe([(topic, options) for topic in topics])
-        except (MQTTError, OSError) as error:
-            raise _lost(error) from error
+        names = [*topics]
+        answer = await self._ask(lambda mid: mqtt.subscribe(mid, names, 0, own, kept))
+        for name, code in zip(names, answer[-len(names) :], strict=False):
+            if code >= 0x80:
+                raise ConnectionLost(f"no subscription to {name}: 0x{code:02x}", code)
 
     async def unsubscribe(self, name: str) -> None:
-        """End a subscription; what it brought has been handed over when this returns.
+        """End a subscription; what it brought comes before the answer to anything asked later.
 
         Raises:
             ConnectionLost: the broker went away.
         """
-        try:
-            await self._client.unsubscribe(name)
-        except (MQTTError, OSError) as error:
-            raise _lost(error) from error
+        await self._ask(lambda mid: mqtt.unsubscribe(mid, [name]))
 
     async def messages(self) -> AsyncIterator[Received]:
         """What arrives, until the connection is lost.
@@ -184,28 +177,42 @@ class Connection:
         Raises:
             ConnectionLost: always, at the end.
         """
-        async for message in self._client.messages():
-            yield Received(message.topic, message.payload, message.retain)
-        stats = self._client.stats()
-        reason = stats.last_disconnect_error or "connection closed"
-        raise ConnectionLost(reason, stats.last_disconnect_reason_code)
+        try:
+            while True:
+                for message in await self._link.messages():
+                    self._link.acknowledge(message)
+                    yield Received(message.topic, message.payload, message.retain)
+        except Lost as error:
+            raise _lost(error) from error
 
-    async def _publish(self, message: Outgoing) -> PublishReceipt:
-        return await self._client.publish(
-            message.topic,
+    def _packet(self, message: Outgoing, mid: int | None) -> bytes:
+        """The message on its way out: made when it is written, since the first that is written
+        has to bring the topic."""
+        topic, alias = message.topic, self._aliases.get(message.topic, 0)
+        if alias:
+            topic = ""
+        elif len(self._aliases) < self._aliases_max and len(message.payload) < ALIASING_BYTES_MAX:
+            alias = self._aliases[topic] = len(self._aliases) + 1
+        return mqtt.publish(
+            mid,
+            topic,
             message.payload,
-            qos=message.qos,
-            retain=message.retain,
-            properties=_properties(message),
+            message.expiry_s or 0,
+            message.retain,
+            message.content_type,
+            message.correlation,
+            message.user,
+            alias,
         )
 
-    def _answered(self, done: Callable[[int], None], receipt: PublishReceipt) -> None:
-        error = receipt.exception()
-        code = self._codes.pop(receipt.mid or 0, DELIVERED)
-        if error is None:
-            done(code)
-        elif isinstance(error, PublishRejectedError):
-            done(error.reason_code)
+    async def _ask(self, packet: Callable[[int], bytes]) -> bytes:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._link.ask(packet)
+        except Lost as error:
+            raise _lost(error) from error
+        except TimeoutError as error:
+            raise ConnectionLost("the broker doesn't answer") from error
 
 
 @asynccontextmanager
@@ -218,65 +225,51 @@ async def connect(
         ConnectionLost: it can't be had.
         ConfigurationError: a file it needs can't be read (any more).
     """
-    client = AsyncClient(
+    hello = mqtt.connect(
         client_id,
-        protocol=MQTTProtocolVersion.MQTTv5,
-        clean_start=True,
-        keepalive=broker.keepalive_s,
-        username=broker.username or None,
-        password=password(broker),
-        connect_properties=Properties({"session_expiry_interval": 0}),
-        will=PublishMessage(will.topic, will.payload, qos=1, retain=will.retain),
-        maximum_packet_size=_PACKET_BYTES_MAX,
-        max_iterator_messages=_QUEUED_MESSAGES,
-        reconnect=None,
-        connect_timeout=timeout_s,
-        subscribe_timeout=timeout_s,
+        broker.keepalive_s,
+        broker.username or None,
+        password(broker),
+        _PACKET_BYTES_MAX,
+        will=mqtt.Will(will.topic, will.payload, will.retain),
     )
-    codes = _tap(client)
     context = ssl_context(broker, check_dates)
+    link = Link(broker.keepalive_s, _QUEUED_MESSAGES, is_paid=True)
     try:
-        await client.connect(broker.host, broker.port, ssl=context)
-    except (MQTTError, OSError) as error:
+        connack = await _open(link, broker, context, hello, timeout_s)
+    except (Lost, OSError) as error:
         raise _lost(error) from error
     reason = _WITH_WILL
     try:
-        yield Connection(client, codes)
+        aliases_max = connack.topic_aliases if connack.packet_bytes_max > _PACKET_BYTES_MIN else 0
+        yield Connection(link, timeout_s, aliases_max)
         reason = 0
     finally:
-        await client.disconnect(reason)
+        await link.close(reason)
 
 
-def _tap(client: AsyncClient) -> dict[int, int]:
-    """The reason codes of PUBACKs by packet identifier, as they are decoded."""
-    codes: dict[int, int] = {}
-    outbound: Any = client._engine.outbound
-    decode = outbound._decode_puback
+async def _open(
+    link: Link, broker: Broker, context: ssl.SSLContext | None, hello: bytes, timeout_s: float
+) -> mqtt.Connack:
+    """Open the link, or leave nothing behind.
 
-    def decode_and_tell(remaining: bytes) -> Any:
-        decoded = decode(remaining)
-        codes[decoded[0]] = decoded[1]
-        return decoded
+    Raises:
+        Lost, OSError: it can't be had, or not in time.
+    """
+    opened = False
+    try:
+        async with asyncio.timeout(timeout_s):
+            connack = await link.open(broker.host, broker.port, context, hello)
+        opened = True
+        return connack
+    finally:
+        if not opened:
+            link.abort()
 
-    outbound._decode_puback = decode_and_tell
-    return codes
 
-
-def _lost(error: MQTTError | OSError) -> ConnectionLost:
-    return ConnectionLost(str(error), getattr(error, "reason_code", None))
-
-
-def _properties(message: Outgoing) -> Properties | None:
-    values: dict[str, Any] = {}
-    if message.expiry_s is not None:
-        values["message_expiry_interval"] = message.expiry_s
-    if message.content_type:
-        values["content_type"] = message.content_type
-    if message.correlation:
-        values["correlation_data"] = message.correlation
-    if message.user:
-        values["user_property"] = message.user
-    return Properties(values) if values else None
+def _lost(error: Lost | OSError) -> ConnectionLost:
+    why = str(error) or "no answer in time"  # a TimeoutError, which is an OSError, says nothing
+    return ConnectionLost(why, error.code if isinstance(error, Lost) else None)
 
 
 def _read(file: str, remedy: str) -> bytes:

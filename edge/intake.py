@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from devices.chirpstack import Uplink, radio_fields
-from devices.driver import Driver, load_driver
-from devices.kinds import KINDS, FieldType
+from devices.driver import Driver
+from devices.envelope import Uplink, payload_of, radio_fields
+from devices.kinds import KINDS, FieldType, Kind
 from devices.reading import (
     Payload,
     Reading,
@@ -35,6 +35,7 @@ from devices.reading import (
     check_fields,
 )
 from edge.configuration import Device, EdgeConfiguration
+from edge.drivers import driver_of
 from edge.lanes import NOTHING_STAMPED, Lanes, Stamped, uptime_stamp
 from edge.meaning import Rules, State, interpret, load_state, rules_of, save_state, shift_state
 from edge.records import Line, Tally
@@ -82,15 +83,17 @@ class Intake:
         self._by_identity: dict[tuple[str, str], _Known] = {}
         self._driver_of: dict[str, Driver] = {}
         for device in configuration.device:
-            driver = load_driver(device.driver)
+            driver = driver_of(configuration, device)
             known = _Known(device, driver, rules_of(device, driver, seal_s))
             self._devices[device.name] = known
-            if device.dev_eui:
-                self._by_identity[device.dev_eui, device.channel] = known
-                self._driver_of.setdefault(device.dev_eui, driver)
+            identity = device.dev_eui or (device.name if device.topic else "")
+            if identity:
+                self._by_identity[identity, device.channel] = known
+                self._driver_of.setdefault(identity, driver)
         loaded = ((name, load_state(data)) for name, data in states.items())
         self._states = {name: state for name, state in loaded if state and name in self._devices}
         self._before: dict[str, State | None] = {}
+        self._told: dict[str, Mapping[str, Value]] = {}
         self._boot_states: dict[str, State] = {}
         self._lanes = Lanes(stamped.marks)
         self._boot_floor_ms = stamped.uptime_ms
@@ -116,22 +119,30 @@ class Intake:
         """A network server's uplink: the lines to journal, none when refused. A channel that isn't
         configured is nobody's reading, unless none of the message is.
 
-        Records are taken oldest first, so that each finds its device's state as it was then.
+        Records are taken oldest first, so that each finds its device's state as it was then. What a
+        network server tells of a device is no reading: it comes in the same moment as one, whose
+        key it would take, and goes along with the next.
         """
         driver = self._driver_of.get(uplink.dev_eui)
+        if uplink.told:
+            if driver is not None:  # no more of them than configured devices
+                self._told[uplink.dev_eui] = uplink.told
+            return []
         if driver is None:
             self.refuse(Refusal.UNKNOWN_DEVICE)
             return []
-        payload = Payload(uplink.data, uplink.f_port)
         heard = radio_fields(uplink)
-        decoded = self._decoded(driver, payload)
+        decoded = self._decoded(driver, payload_of(driver, uplink))
         lines = []
         configured = [v for v in decoded if (uplink.dev_eui, v.channel) in self._by_identity]
         if decoded and not configured:
             self.refuse(Refusal.UNKNOWN_DEVICE)
+        told = self._told.pop(uplink.dev_eui, {}) if configured else {}
         for values in sorted(configured, key=lambda v: v.time_ms or uplink.time_ms):
             known = self._by_identity[uplink.dev_eui, values.channel]
             if values.time_ms is None:
+                if told:
+                    values = msgspec.structs.replace(values, fields={**told, **values.fields})
                 lines += self._take_at(known, values, uplink.time_ms, heard)
             else:
                 lines += self._take_at(known, values, values.time_ms, {})
@@ -154,6 +165,11 @@ class Intake:
                     del self._states[line.device]
                 else:
                     self._states[line.device] = before
+
+    def newest_ms(self, device: str) -> int | None:
+        """Time of the newest reading known of that device."""
+        state = self._states.get(device)
+        return None if state is None else state.time_ms
 
     def changed_states(self) -> dict[str, bytes]:
         """States that changed since the last call, to be saved with the next seal.
@@ -254,11 +270,28 @@ def _typed(kind: str, fields: Mapping[str, Value]) -> dict[str, Value]:
     """
     if not fields:
         raise Undecodable(Refusal.FORMAT, "nothing in it")
-    check_fields(kind, fields)
-    known = KINDS[kind].fields
+    numbers = _NUMBERS[kind]
+    typed: dict[str, Value] = {}
+    for name, value in fields.items():
+        known = numbers.get(name)
+        if known is None or isinstance(value, str):
+            check_fields(kind, {name: value})
+            typed[name] = value
+        elif type(value) is known[0] and known[1] <= value <= known[2]:
+            typed[name] = value
+        else:
+            check_fields(kind, {name: value})
+            typed[name] = known[0](value)
+    return typed
+
+
+def _numbers(kind: Kind) -> dict[str, tuple[type[int] | type[float], float, float]]:
+    """Type and range of each field that is a number: most values need no more to pass."""
     return {
-        name: float(value)
-        if known[name].type is FieldType.FLOAT and isinstance(value, int)
-        else value
-        for name, value in fields.items()
+        field.name: (float if field.type is FieldType.FLOAT else int, field.low, field.high)
+        for field in kind.fields.values()
+        if field.type is not FieldType.TEXT
     }
+
+
+_NUMBERS = {kind.name: _numbers(kind) for kind in KINDS.values()}

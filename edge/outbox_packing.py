@@ -93,6 +93,11 @@ def _mark(head: str) -> str:
     return f"{tags} {','.join(sorted([*fields.split(','), _MARK]))}"  # no value holds a comma
 
 
+def _device_of(text: str) -> list[str]:
+    """What lines are sorted by, which makes a batch 2 % smaller; a device's stay in their order."""
+    return text.split(",", 2)[:2]
+
+
 def _split(entries: Sequence[Entry]) -> Iterator[Packed]:
     share = 1 if entries[0].boot is None else 2
     raw = sum(len(entry.text) + 1 for entry in entries)
@@ -107,7 +112,7 @@ def _split(entries: Sequence[Entry]) -> Iterator[Packed]:
 
 
 def _packed(entries: Sequence[Entry]) -> Packed:
-    payload = encode_batch(entry.text for entry in entries)
+    payload = encode_batch(sorted([entry.text for entry in entries], key=_device_of))
     times = [entry.time_ms for entry in entries]
     event = any(entry.event for entry in entries)
     return Packed(

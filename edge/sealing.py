@@ -22,14 +22,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NamedTuple
 
 from devices.chirpstack import Uplink
 from devices.reading import Payload, Refusal
 from edge.configuration import OutboxSettings
 from edge.intake import Intake
-from edge.links import NotAccepted
+from edge.links import Answered, NotAccepted
 from edge.outbox_file import OutboxDamaged, OutboxFailing, OutboxFull
 from edge.outbox_thread import OutboxThread
 from edge.records import Line, Sealed, Tally
@@ -54,12 +55,16 @@ _MINUTE_S = 60.0
 _log = logging.getLogger(__name__)
 
 
-class _Queued:
+async def _nothing() -> None:
+    """Nobody has anything to prepare."""
+
+
+class _Queued(NamedTuple):
     """An uplink on its way into the journal, with what intake counted for it."""
 
-    def __init__(self, lines: list[Line], counts: Counter[tuple[str, str]]) -> None:
-        self.lines, self.counts = lines, counts
-        self.committed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    lines: list[Line]
+    counts: Counter[tuple[str, str]]
+    answered: Answered
 
 
 class Sealing:
@@ -78,6 +83,7 @@ class Sealing:
         self._intake, self._tally = intake, tally
         self._last = last
         self.announce: Callable[[list[Sealed]], None] = lambda _: None  # the uplink, once there
+        self.prepare: Callable[[], Awaitable[None]] = _nothing  # the same
         self._open: list[Line] = []
         self._queue: list[_Queued] = []
         self._queued = asyncio.Event()
@@ -114,20 +120,19 @@ class Sealing:
         """Something that belongs to no device."""
         self._tally.add("noise", reason)
 
-    async def uplink(self, link: str, uplink: Uplink) -> None:
-        """A network server's uplink; returns when it is committed."""
+    def uplink(self, link: str, uplink: Uplink, answered: Answered) -> None:
+        """A network server's uplink; `answered` once it is committed, or can't be."""
         if len(self._queue) >= QUEUED_UPLINKS_MAX:
-            raise NotAccepted("too many uplinks wait for the disk")
-        before = self._tally.take()
+            answered(NotAccepted("too many uplinks wait for the disk"))
+            return
+        before, self._tally.counts = self._tally.counts, Counter()
         lines = self._intake.take_uplink(uplink)
-        counts = self._tally.take()
-        self._tally.give_back(before)
-        queued = _Queued(lines, counts)  # without lines it is refused: that too is committed first
-        self._queue.append(queued)
+        counts, self._tally.counts = self._tally.counts, before
+        # Without lines it is refused: that too is committed before it is acknowledged.
+        self._queue.append(_Queued(lines, counts, answered))
         self._queued.set()
         if len(self._queue) >= self._enough or any(line.event for line in lines):
             self._hurry.set()
-        await queued.committed
 
     # What runs
 
@@ -197,6 +202,7 @@ class Sealing:
         while True:
             await self._clock.sleep(max(0.0, due_s - self._clock.uptime_s()))
             due_s = max(due_s + interval_s, self._clock.uptime_s())
+            await self.prepare()
             await self.seal()
 
     async def _seal_events(self) -> None:
@@ -238,10 +244,11 @@ class Sealing:
             fresh = await self._outbox.journal(lines, counts)
         except OutboxFailing as error:
             self._fail(error)
+            refused = NotAccepted(error.reason)
             for queued in reversed(group):
                 self._undo(queued)
-                if not queued.committed.done():
-                    queued.committed.set_exception(NotAccepted(error.reason))
+            for queued in group:
+                queued.answered(refused)
             return
         self._failing = ""
         accepted = [line for line, new in zip(lines, fresh, strict=True) if new]
@@ -249,8 +256,7 @@ class Sealing:
         if any(line.event for line in accepted):
             self._event.set()
         for queued in group:
-            if not queued.committed.done():  # a link that stopped waits no more
-                queued.committed.set_result(None)
+            queued.answered(None)
 
     def _undo(self, queued: _Queued) -> None:
         """Count nothing of an uplink that isn't accepted: it will come again."""

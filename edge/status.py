@@ -6,10 +6,12 @@ In: ledger, outbox, links, clock, alarms. Out: the two messages of `wire.message
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
-from devices.driver import load_driver
+from edge.card import card_life_used
 from edge.configuration import EdgeConfiguration, expiry_s, heartbeat_s
+from edge.drivers import driver_of
 from edge.links import Link
 from edge.outbox_thread import OutboxThread
 from wire.clock import Clock
@@ -38,6 +40,7 @@ class Report:
         version: str,
     ) -> None:
         self._gateway = configuration.gateway.name
+        self._card = Path(configuration.outbox.path).absolute()
         self._clock, self._outbox = clock, outbox
         self._accounts, self._links = accounts, links
         self._version = version
@@ -72,6 +75,7 @@ class Report:
             clock="trusted" if time_trusted else "untrusted",
             alarms=tuple(sorted({*summary.alarms, *self._accounts.alarms, *alarms})),
             links=tuple(link.status() for link in self._links),
+            card_life_used=card_life_used(self._card),
         )
 
 
@@ -80,7 +84,7 @@ def inventory(configuration: EdgeConfiguration) -> Inventory:
     seal_s = configuration.outbox.seal_interval_s
     devices = []
     for device in configuration.device:
-        driver = load_driver(device.driver)
+        driver = driver_of(configuration, device)
         devices.append(
             InventoryDevice(
                 name=device.name,

@@ -37,6 +37,7 @@ from edge.timekeeping import Timekeeping
 from edge.uplink_actions import Action, Ask, HangUp, Load, Park, Send, Snapshot
 from edge.uplink_inbox import Inbox
 from edge.uplink_snapshot import LastReadings
+from edge.uplink_status import Tidings
 from edge.window import Window
 from wire.batch import CONTENT_TYPE
 from wire.configuration import ConfigurationError
@@ -70,9 +71,13 @@ class Uplink:
         self._configuration = configuration
         self._gateway = configuration.gateway.name
         self._outbox, self._timekeeping, self._clock = outbox, timekeeping, timekeeping.clock
-        self._last, self._report = last, report
+        self._last = last
         self._window = Window(configuration.uplink)
         self._inbox = Inbox(self._gateway, outbox, self._window, self._clock, timekeeping.heard)
+        interval_s = configuration.uplink.status_interval_s
+        self._tidings = Tidings(
+            self._gateway, interval_s, report, timekeeping, self._inbox, lambda: self.alarms
+        )
         self._rows: dict[int, Sealed] = {}
         self._connection: Connection | None = None
         self._shown_at = -math.inf
@@ -83,6 +88,13 @@ class Uplink:
     def alarms(self) -> tuple[str, ...]:
         """Why batches don't leave or don't count, for the status."""
         return self._window.alarms + self._inbox.alarms
+
+    async def prepare(self) -> None:
+        """Telemetry is about to be sealed: make the status that goes with it, if it is time. Made
+        before, it says what is open, and not that a batch waits which is on its way."""
+        if self._connection:
+            with suppress(OutboxFailing):
+                await self._tidings.prepare()
 
     def announce(self, sealed: Sequence[Sealed]) -> None:
         """Batches that were just sealed."""
@@ -143,7 +155,7 @@ class Uplink:
         """
         broker = self._configuration.broker
         trusted = self._timekeeping.time_trusted()
-        will = await self._status(online=False)
+        will = await self._tidings.status(online=False)
         summary = await self._outbox.summary()
         client_id = f"{self._gateway}-{summary.epoch}"
         async with connect(broker, client_id, will, trusted, CONNECT_S) as connection:
@@ -162,7 +174,7 @@ class Uplink:
                     task.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
-                    await connection.publish(await self._status(online=False))
+                    await connection.publish(await self._tidings.status(online=False))
 
     async def _greet(self, connection: Connection, epoch: str, newest: int) -> None:
         """What comes first on every connection.
@@ -186,35 +198,20 @@ class Uplink:
         devices = pack_message(inventory(self._configuration))
         for message in (
             Outgoing(topic(self._gateway, Leaf.INVENTORY), devices, retain=True),
-            await self._status(online=True),
+            await self._tidings.told(qos=1),
         ):
             code = await connection.publish(message)
             if code >= 0x80:
                 _log.error("event=refused topic=%s code=0x%02x", message.topic, code)
 
-    async def _status(self, online: bool, qos: int = 1) -> Outgoing:
-        trusted = self._timekeeping.time_trusted()
-        status = await self._report.status(online, trusted, self.alarms)
-        payload = pack_message(status)
-        self._inbox.said(payload, online)
-        return Outgoing(topic(self._gateway, Leaf.STATUS), payload, retain=True, qos=qos)
-
     async def _tell(self, connection: Connection) -> None:
-        """The status each minute, and soon after an alarm or a link has changed.
-
-        The minute is the city's, so that the watch, which judges in city time, isn't misled when
-        a simulated day takes half an hour; but never more often than each wall second.
-        """
-        told_s = self._clock.uptime_s()
-        told = self.alarms + self._report.news
+        """The status soon after an alarm or a link has changed, and where no batch took it along;
+        never more often than each wall second."""
         while True:
             await self._clock.pause(LOOK_S)
-            news = self.alarms + self._report.news
-            due_s = told_s + self._configuration.uplink.status_interval_s
-            if news != told or self._clock.uptime_s() >= due_s:
-                # At QoS 0 without news: another comes in a minute, not worth an answer's bytes.
-                await connection.publish(await self._status(online=True, qos=int(news != told)))
-                told_s, told = self._clock.uptime_s(), news
+            if self._tidings.has_news or self._tidings.is_late:
+                qos = int(self._tidings.has_news)
+                await connection.publish(await self._tidings.told(qos))
 
     async def _doubt_dates(self) -> None:
         """Certificates whose dates couldn't be judged are judged once they can be."""
@@ -291,6 +288,8 @@ class Uplink:
             user=(("seal_ms", str(row.seal_ms)),),
         )
         await connection.send(message, partial(self._puback, connection, send.sequence))
+        if status := self._tidings.take_prepared():
+            await connection.publish(status)
 
     async def _send_snapshot(self, connection: Connection) -> None:
         """Each device's last reading, without a key: written, never confirmed. Not again at once

@@ -13,13 +13,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gampong.taken_up import WAIT_S, taken_up
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
 UNUSABLE = 2
 NOT_DONE = 1
-WAIT_S = 15.0
-_LOOK_S = 0.1
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -71,7 +70,7 @@ def run_accept(args: argparse.Namespace) -> int:
             print(f"{move.gateway} doesn't claim {move.device}: see gampong device claims")
             return NOT_DONE
         request = leave_move(registry, move, clock.now_ms())
-        if not asyncio.run(_gone(request, clock)):
+        if not asyncio.run(taken_up(request, clock)):
             print(
                 f"no watch took it up in {WAIT_S:g} s; it will at its next start", file=sys.stderr
             )
@@ -81,16 +80,6 @@ def run_accept(args: argparse.Namespace) -> int:
     print(f"{move.device} belongs to {move.gateway} since {_date(claim.since_ms)}")
     print("its dead letters: gampong ingest replay, where each ingestor runs")
     return 0
-
-
-async def _gone(path: Path, clock: SystemClock) -> bool:
-    """Whether the watch has taken the file away in time."""
-    until_s = clock.monotonic() + WAIT_S
-    while await asyncio.to_thread(path.exists):
-        if clock.monotonic() > until_s:
-            return False
-        await clock.pause(_LOOK_S)
-    return True
 
 
 def _registry_path(file: Path) -> Path:

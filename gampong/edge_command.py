@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import re
 import sys
@@ -15,15 +16,18 @@ if TYPE_CHECKING:
     from wire.configuration import Broker
     from wire.messages import Ledger
 
+GARBAGE_OBJECTS = 10_000
 UNUSABLE = 2
 REPEAT_S = 60.0
 _REPEATS_MAX = 256
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command `edge` with `run` and `check`."""
+    """Add the command `edge` with its words."""
+    from gampong import confirmed_command, enrol_command
+
     parser = subparsers.add_parser("edge", help="the agent on the gateway")
-    words = parser.add_subparsers(dest="word", required=True, metavar="run|check")
+    words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
     run_parser = words.add_parser(
         "run",
         help="read sensors, keep readings safe, send them",
@@ -47,6 +51,8 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     check_parser.add_argument("file", type=Path, help="gateway.toml")
     check_parser.set_defaults(run=check)
+    enrol_command.configure(words)
+    confirmed_command.configure(words)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -100,6 +106,7 @@ def _load(file: Path) -> EdgeConfiguration:
     """
     from edge.broker import password, ssl_context
     from edge.configuration import load_configuration
+    from edge.link_files import check_files
     from wire.configuration import ConfigurationError
 
     try:
@@ -109,11 +116,19 @@ def _load(file: Path) -> EdgeConfiguration:
         remedy = "Name the gateway's TOML file"
         raise ConfigurationError(str(file), "", reason.lower(), remedy) from error
     configuration = load_configuration(text, str(file))
-    links = [link.broker for link in configuration.link if hasattr(link, "broker")]
-    for broker in (configuration.broker, *links):
+    for broker in _brokers(configuration):
         ssl_context(broker)
         password(broker)
+    check_files(configuration)
     return configuration
+
+
+def _brokers(configuration: EdgeConfiguration) -> list[Broker]:
+    """The cloud's, and those of links that speak MQTT 5."""
+    from wire.configuration import Broker
+
+    brokers = (getattr(link, "broker", None) for link in configuration.link)
+    return [configuration.broker, *(one for one in brokers if isinstance(one, Broker))]
 
 
 class FewerRepeats(logging.Filter):
@@ -162,14 +177,25 @@ async def _run(configuration: EdgeConfiguration, city: CityTime, drain_s: float)
     import signal
 
     from edge.agent import run_agent
-    from gampong import __version__
+    from gampong import __version__, service
     from wire.clock import SystemClock
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    service.notify("READY=1")
+    service.stay_alive(loop)
+    _collect_seldom()
     return await run_agent(configuration, SystemClock(city), stop, drain_s, __version__)
+
+
+def _collect_seldom() -> None:
+    """Uplinks make many small objects that die without a collector's help; what was imported lives
+    as long as the process, and is looked at no more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def _write_ledger(file: Path, ledger: Ledger) -> None:
@@ -206,10 +232,12 @@ def _described(configuration: EdgeConfiguration) -> list[str]:
 
 def _readable_by_all(configuration: EdgeConfiguration) -> list[Path]:
     """Secrets that any user of the machine could read."""
-    brokers: list[Broker] = [configuration.broker]
-    brokers += [link.broker for link in configuration.link if hasattr(link, "broker")]
+    from edge.link_files import secret_files
+
+    brokers = _brokers(configuration)
     files = [broker.password_file for broker in brokers]
     files += [broker.tls.key_file for broker in brokers if broker.tls]
     files += [link.password_file for link in configuration.link if hasattr(link, "password_file")]
+    files += secret_files(configuration)
     paths = [Path(file) for file in files if file]
     return [path for path in paths if path.exists() and path.stat().st_mode & 0o004]

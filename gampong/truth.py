@@ -9,6 +9,7 @@ the device gave shortly before, and their number must be the ledger's.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,9 @@ DIFFERENCES_MAX = 50
 _TIME_HIGH_MS = 9_200_000_000_000  # the year 2261, the last that InfluxDB counts in nanoseconds
 
 
+_driver = functools.cache(load_driver)
+
+
 class TruthRow(msgspec.Struct, frozen=True):
     """One row of the truth file (`simulators/truth.py` says what each `how` and `fault` means)."""
 
@@ -32,18 +36,20 @@ class TruthRow(msgspec.Struct, frozen=True):
     driver: str
     how: str
     time_ms: int
-    fields: dict[str, Value]
+    fields: dict[str, Value] = {}
     fault: str = ""
+    ailment: str = ""
 
     @property
     def uplink(self) -> bool:
         """Came through the network server, with a time of its own."""
-        return isinstance(load_driver(self.driver).link, LorawanLink)
+        return isinstance(_driver(self.driver).link, LorawanLink)
 
     @property
     def due(self) -> bool:
         """An uplink that the site's broker took and that says something: it must be stored."""
         good = self.fault not in ("unknown_device", "unacknowledged")
+        good = good and self.ailment != "clock_wrong"
         return self.how == "sent" and good and bool(self.fields) and self.uplink
 
 
@@ -157,7 +163,7 @@ def _compare_uplinks(
 def _compare_polled(
     found: Comparison, device: str, rows: list[TruthRow], stored: list[Row], slack_ms: int | None
 ) -> None:
-    driver = load_driver(rows[0].driver)
+    driver = _driver(rows[0].driver)
     good = [row for row in rows if driver.raw_field in row.fields]
     if slack_ms is None:
         good.sort(key=lambda row: float(row.fields[driver.raw_field]))

@@ -9,16 +9,26 @@ import secrets
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from ingest.alerts.delivery import Delivery
+    from ingest.configuration import IngestConfiguration
+    from ingest.newest import See
+    from ingest.stores.live import LiveStore
+    from ingest.watch import Watch
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `watch`."""
     parser = subparsers.add_parser(
         "watch",
-        help="keep the registry, write health points and roll-ups; one for a city",
+        help="keep the registry, write health points and roll-ups, judge alerts; one for a city",
         description="Subscribes to every gateway's status and inventory. Needs the same "
         "ingest.toml as the ingestors.",
     )
@@ -45,21 +55,55 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(path: Path, clock: SystemClock) -> None:
+    import aiohttp
+
     from ingest.broker import open_door
     from ingest.configuration import read_configuration
     from ingest.stores.open import open_store
-    from ingest.watch import Watch
 
     configuration = read_configuration(path)
     door = open_door(configuration.broker, str(path))
-    async with open_store(configuration.store, clock) as store:
-        watch = Watch(store, clock, Path(configuration.watch.registry_path))
+    async with (
+        open_store(configuration.store, clock) as store,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+    ):
+        watch, delivery = _compose(configuration, store, session, clock)
         task = asyncio.current_task()
         assert task is not None
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         print("ready", flush=True)
         try:
-            await watch.run(door, f"watch-{secrets.token_hex(4)}")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(delivery.run())
+                group.create_task(watch.run(door, f"watch-{secrets.token_hex(4)}"))
         except asyncio.CancelledError:
             task.uncancel()
+
+
+def _compose(
+    configuration: IngestConfiguration,
+    store: LiveStore,
+    session: aiohttp.ClientSession,
+    clock: SystemClock,
+) -> tuple[Watch, Delivery]:
+    """The watch, and what carries its news to people."""
+    from dashboards.zones import see
+    from ingest.alerts.delivery import Delivery
+    from ingest.alerts.desk import desk_path
+    from ingest.alerts.judge import Alerts
+    from ingest.alerts.newsroom import Newsroom
+    from ingest.alerts.receivers import receivers
+    from ingest.watch import Watch
+
+    settings, registry = configuration.alerts, Path(configuration.watch.registry_path)
+    sendings = receivers(settings, session)
+    newsroom = Newsroom(
+        desk_path(registry), {name: sending.settings for name, sending in sendings.items()}
+    )
+    alerts = Alerts(store, settings, newsroom, configuration.ingest.late_s)
+    delivery = Delivery(settings, newsroom, sendings, session, clock)
+    # The page's `Timed` and the watch's are twins, each in its room.
+    twin = cast("See", see)
+    watch = Watch(store, clock, registry, twin, alerts, delivery.beat, settings.zone)
+    return watch, delivery

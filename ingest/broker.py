@@ -1,5 +1,5 @@
 """The broker as this side sees it: where it is, and connections that subscribe, give messages,
-acknowledge by hand and publish. `broker_link` speaks MQTT.
+acknowledge by hand and publish. `wire.mqtt_link` speaks MQTT.
 
 MQTT 5, a clean start and a fresh connection every time. Everything that ends one is one exception,
 `Lost`. Receive Maximum is announced as good as none: mosquitto 2.0.11 (Debian 12) keeps to one only
@@ -13,32 +13,31 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest.broker_link import PACKET_BYTES_MAX, Link, Lost
-from ingest.guard import Envelope
 from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.mqtt import Message
+from wire.mqtt_link import PACKET_BYTES_MAX, Link, Lost
 
 __all__ = ["Connection", "Door", "Lost", "Received", "connected", "open_door"]
 
 RECEIVE_MAX = mqtt.MID_MAX  # as good as none
+REST_S = 0.02
+"""While messages come all the time, they are read this often: a turn of the loop costs as much as
+several messages."""
+
 ANSWER_S = 10.0
 """Wall seconds for the broker to answer a CONNECT, SUBSCRIBE or UNSUBSCRIBE."""
 
-SEAL_MS = "seal_ms"
-"""The user property with a batch's seal time."""
-
 
 class Received(NamedTuple):
-    """A message, and the handle to acknowledge it with."""
+    """A message that came alone."""
 
-    envelope: Envelope
-    handle: object
+    envelope: Message
 
 
 class Door(NamedTuple):
@@ -106,15 +105,22 @@ class Connection:
             raise Lost(f"{doing} {topic_filter}: no answer within {ANSWER_S:g} s") from error
 
     async def messages(self) -> AsyncIterator[Received]:
-        """Messages as they come; ends by `Lost` only."""
+        """Messages one by one as they come; ends by `Lost` only."""
         while True:
-            message = await self._link.message()
-            yield Received(_envelope(message), message)
+            for message in await self._link.messages():
+                yield Received(message)
+
+    async def several(self) -> list[Message]:
+        """The same for whoever takes many: what has come, at least one."""
+        return await self._link.messages()
 
     async def acknowledge(self, received: Received) -> None:
         """Give the broker its PUBACK. The order of arrival is the caller's to keep."""
-        assert isinstance(received.handle, Message)
-        self._link.acknowledge(received.handle)
+        self._link.acknowledge(received.envelope)
+
+    def acknowledge_all(self, messages: Sequence[Message]) -> None:
+        """The same of many."""
+        self._link.acknowledge_all(messages)
 
     async def publish(
         self,
@@ -129,18 +135,29 @@ class Connection:
 
         `expiry_s` 0 is a message that never expires.
         """
-        await self._link.publish(topic, payload, expiry_s, retain, refused)
 
+        def answered(code: int) -> None:
+            if code >= 0x80:
+                refused(f"0x{code:02x}")
 
-def _envelope(message: Message) -> Envelope:
-    seal_ms = None
-    for name, value in message.user:
-        if name == SEAL_MS:
-            seal_ms = value
-            break
-    return Envelope(
-        message.topic, message.payload, message.content_type, message.correlation_data, seal_ms
-    )
+        await self._link.publish(
+            lambda mid: mqtt.publish(mid, topic, payload, expiry_s, retain), answered
+        )
+
+    async def tell(
+        self,
+        messages: Sequence[tuple[str, bytes]],
+        expiry_s: int,
+        refused: Callable[[str], None],
+    ) -> None:
+        """Hand over many short messages (topic, payload) at once, the first at QoS 1 and the others
+        at QoS 0: whether the broker lets us say such things is answered once, and what a gateway
+        doesn't hear it asks for again."""
+        topic, payload = messages[0]
+        await self.publish(topic, payload, expiry_s, refused)
+        if len(messages) > 1:
+            packets = [mqtt.publish(None, name, text, expiry_s) for name, text in messages[1:]]
+            await self._link.send(b"".join(packets))
 
 
 @asynccontextmanager
@@ -153,7 +170,7 @@ async def connected(door: Door, client_id: str) -> AsyncIterator[Connection]:
     settings = door.settings
     where, name = f"{settings.host}:{settings.port}", settings.username or None
     hello = mqtt.connect(client_id, settings.keepalive_s, name, door.password, PACKET_BYTES_MAX)
-    link = Link(settings.keepalive_s)
+    link = Link(settings.keepalive_s, rest_s=REST_S)
     try:
         try:
             async with asyncio.timeout(ANSWER_S):

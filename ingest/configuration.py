@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from ingest.alerts.settings import AlertSettings, check_alerts
 from ingest.guard import HOUR_MS, Limits
 from ingest.stores.configuration import InfluxSettings, StoreSettings, check_settings
 from wire.configuration import Broker, Configuration, ConfigurationError, decode_toml
@@ -58,7 +59,8 @@ class DeadLetterSettings(Configuration, frozen=True):
 
 
 class WatchSettings(Configuration, frozen=True):
-    """What `gampong watch` keeps over a restart: which device belongs to which gateway."""
+    """What `gampong watch` keeps over a restart: which device belongs to which gateway. Beside it
+    lies `alerts.json`: silences, and what is still to be told."""
 
     registry_path: str = "/var/lib/gampong/registry.json"
 
@@ -71,6 +73,7 @@ class IngestConfiguration(Configuration, frozen=True):
     ingest: IngestSettings = IngestSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     watch: WatchSettings = WatchSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 def load_configuration(text: str, source: str, before_setup: bool = False) -> IngestConfiguration:
@@ -89,6 +92,7 @@ def load_configuration(text: str, source: str, before_setup: bool = False) -> In
             raise ConfigurationError(source, key, f"{name!r} isn't a name", remedy)
     _check_retention(configuration, source)
     _check_files(configuration, source)
+    check_alerts(configuration.alerts, source)
     return configuration
 
 

@@ -20,14 +20,16 @@ import logging
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
+from ingest.arrivals import Arrival
 from ingest.broker import Connection, Lost
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters, Letter
 from ingest.guard import Checked, Deferred, Refused, Rejected
-from ingest.joiner import Taken
+from ingest.joiner import Rejections, Taken
 from ingest.notes import Notes, Settled
 from wire.batch import COMPRESSED_BYTES_MAX, BatchKey
 from wire.clock import Clock
@@ -49,7 +51,7 @@ class _Bad(msgspec.Struct, eq=False):
 
     gateway: str
     key: BatchKey
-    settled: asyncio.Event
+    arrival: Arrival
     letters: list[Letter]
     rejected: dict[str, int]
     batch: Checked | Refused
@@ -72,26 +74,29 @@ class Fates:
         while True:
             await self._bury(await self._some_bad())
 
-    async def written(self, batches: Sequence[tuple[Taken, dict[int, str]]]) -> None:
+    async def written(self, batches: Sequence[Taken], rejected: Rejections) -> None:
         """See `joiner.Outcomes`."""
         told: list[Told] = []
         clean: list[Taken] = []
-        for batch, rejected in batches:
+        stored = 0
+        for place, batch in enumerate(batches):
             checked = batch.checked
-            self._counters.stored += len(checked.lines) - len(rejected)
-            if checked.key is None:
-                self._counters.rejected.update(_reasons(_all_rejected(checked, rejected)))
+            key, size = checked.key, checked.lines.size
+            bad = rejected.get(place, {}) if rejected else {}
+            stored += size - len(bad)
+            if key is None:
+                self._counters.rejected.update(_reasons(_all_rejected(checked, bad)))
                 clean.append(batch)
-            elif rejected or checked.rejected:
-                self._bad.put_nowait(self._bad_lines(batch, checked.key, rejected))
+            elif bad or checked.rejected:
+                self._bad.put_nowait(self._bad_lines(batch, key, bad))
             else:
-                fate = Fate(checked.key.sequence, checked.key.digest, len(checked.lines))
-                told.append((checked.gateway, checked.key.epoch, fate))
+                told.append((checked.gateway, key.epoch, Fate(key.sequence, key.digest, size)))
                 clean.append(batch)
+        self._counters.stored += stored
         await self._notes.note([Settled(batch.checked) for batch in clean])
         await self._tell(told)
         for batch in clean:
-            batch.settled.set()
+            batch.arrival.settle()
 
     async def kept(self, batches: Sequence[Taken], reason: str, retry_after_s: float) -> None:
         """See `joiner.Outcomes`."""
@@ -101,26 +106,26 @@ class Fates:
             if (key := batch.checked.key)
         )
         for batch in batches:
-            batch.settled.set()
+            batch.arrival.settle()
 
     async def nothing_to_write(self, batch: Taken) -> None:
         """A batch of which no line is good."""
-        await self.written([(batch, {})])
+        await self.written([batch], {})
 
-    async def deferred(self, deferred: Deferred, settled: asyncio.Event) -> None:
+    async def deferred(self, deferred: Deferred, arrival: Arrival) -> None:
         """A batch that a newer version of this program will read."""
         hold_s = HOLD_FOR_NEWER_VERSION_S
         await self._tell([self._hold(deferred.gateway, deferred.key, deferred.reason, hold_s)])
-        settled.set()
+        arrival.settle()
 
-    def refused(self, refused: Refused, settled: asyncio.Event) -> None:
+    def refused(self, refused: Refused, arrival: Arrival) -> None:
         """A batch that nobody can read: all of it is rejected (a count of 0 says all)."""
         self._counters.refused[refused.reason] += 1
         letter = self._letter(refused.gateway, refused.key, Rejected(-1, refused.reason, ""))
         payload = refused.payload[:COMPRESSED_BYTES_MAX]
         letters = [msgspec.structs.replace(letter, payload=payload)]
         self._bad.put_nowait(
-            _Bad(refused.gateway, refused.key, settled, letters, {refused.reason: 0}, refused)
+            _Bad(refused.gateway, refused.key, arrival, letters, {refused.reason: 0}, refused)
         )
 
     def _bad_lines(self, batch: Taken, key: BatchKey, rejected: dict[int, str]) -> _Bad:
@@ -129,7 +134,7 @@ class Fates:
         return _Bad(
             checked.gateway,
             key,
-            batch.settled,
+            batch.arrival,
             [self._letter(checked.gateway, key, each) for each in everything],
             dict(_reasons(everything)),
             checked,
@@ -168,7 +173,7 @@ class Fates:
         await self._notes.note(buried)
         await self._tell(told)
         for batch in batches:
-            batch.settled.set()
+            batch.arrival.settle()
 
     def _hold(self, gateway: str, key: BatchKey, reason: str, retry_after_s: float) -> Told:
         self._counters.held[reason] += 1
@@ -177,21 +182,28 @@ class Fates:
         return gateway, key.epoch, Fate(key.sequence, key.digest, hold_s=hold_s)
 
     async def _tell(self, told: Iterable[Told]) -> None:
-        """One confirmation for each gateway and epoch."""
+        """One confirmation for each gateway and epoch, all of them at once."""
         grouped: defaultdict[tuple[str, bytes], list[Fate]] = defaultdict(list)
+        final = count = 0
         for gateway, epoch, fate in told:
             grouped[gateway, epoch].append(fate)
-        for (gateway, epoch), fates in grouped.items():
-            message = encode_message(Confirm(epoch, tuple(fates)))
-            if await self._publish(topic(gateway, Leaf.CONFIRM), message):
-                self._counters.confirmed += sum(fate.final for fate in fates)
-            else:
-                self._counters.confirms_unsent += len(fates)
+            final += fate.hold_s == 0
+            count += 1
+        if not count:
+            return
+        confirms = [
+            (_confirm_topic(gateway), encode_message(Confirm(epoch, tuple(fates))))
+            for (gateway, epoch), fates in grouped.items()
+        ]
+        if await self._publish(confirms):
+            self._counters.confirmed += final
+        else:
+            self._counters.confirms_unsent += count
 
-    async def _publish(self, name: str, message: bytes) -> bool:
+    async def _publish(self, confirms: Sequence[tuple[str, bytes]]) -> bool:
         for connection in tuple(self.connections):
             try:
-                await connection.publish(name, message, CONFIRM_EXPIRY_S, self._not_allowed)
+                await connection.tell(confirms, CONFIRM_EXPIRY_S, self._not_allowed)
             except Lost:
                 continue
             return True
@@ -199,6 +211,11 @@ class Fates:
 
     def _not_allowed(self, reason: str) -> None:
         self._counters.confirm_refused[reason] += 1
+
+
+@lru_cache(maxsize=32_768)
+def _confirm_topic(gateway: str) -> str:
+    return topic(gateway, Leaf.CONFIRM)
 
 
 def _all_rejected(checked: Checked, by_store: dict[int, str]) -> list[Rejected]:

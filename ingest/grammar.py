@@ -193,12 +193,17 @@ def _without_possession(pattern: str) -> str:
     return pattern.replace("?+", "?").replace("}+", "}")
 
 
-def _compiled(pattern: str) -> re2._Regexp[bytes]:
+def _compiled(pattern: str) -> re2.Set:
+    """A set of this one pattern: asked whether it matches, and not where, it is a microsecond
+    sooner than the pattern."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.max_mem = 64 * 1024 * 1024
     options.never_capture = True
-    return re2.compile(pattern.encode(), options)
+    patterns = re2.Set.FullMatchSet(options)
+    patterns.Add(pattern.encode())
+    patterns.Compile()
+    return patterns
 
 
 _SURE_BATCH = _compiled(_batch_pattern())
@@ -207,4 +212,4 @@ _SURE_BATCH = _compiled(_batch_pattern())
 def sure_batch(raw: bytes) -> bool:
     """Whether every line is one that `judge` accepts, with a time of 13 digits; each ends with a
     newline."""
-    return _SURE_BATCH.fullmatch(raw) is not None
+    return bool(_SURE_BATCH.Match(raw))

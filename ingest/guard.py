@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,6 +32,7 @@ from wire.batch import (
     lines_of,
 )
 from wire.line import TIME_PATTERN
+from wire.mqtt import Message
 from wire.topics import Leaf, gateway_of
 
 OwnerOf = Callable[[str, int], str | None]
@@ -43,7 +43,11 @@ OwnedAlways = Callable[[str, Sequence[str]], bool]
 
 HOUR_MS = 3_600_000
 LINES_MAX = RAW_BYTES_MAX // 48
-"""More lines than this in a batch can't all be lines: the shortest has 57 characters."""
+"""More lines than this in a batch can't all be lines: the shortest has 57 characters. A batch that
+is more is refused before it is cut into lines; of one that is sure, each line is a line."""
+
+SEAL_MS = "seal_ms"
+"""The user property with a batch's seal time."""
 
 _SEQUENCE_MAX = 2**53  # every number up to it is exact in InfluxQL's and JSON's floats
 
@@ -56,16 +60,6 @@ class Limits(msgspec.Struct, frozen=True):
     late_ms: int = HOUR_MS
 
 
-class Envelope(msgspec.Struct, frozen=True):
-    """A message as the broker delivered it; None where a property is absent."""
-
-    topic: str
-    payload: bytes
-    content_type: str | None = None
-    correlation_data: bytes | None = None
-    seal_ms: str | None = None
-
-
 class Rejected(msgspec.Struct, frozen=True):
     """A line that isn't written. `index` is its place in the batch, which names it for ever."""
 
@@ -74,7 +68,7 @@ class Rejected(msgspec.Struct, frozen=True):
     line: str
 
 
-class SortedOut(NamedTuple):
+class SortedOut(msgspec.Struct, gc=False):
     """Lines to write, with the gateway's tag, and lines not to.
 
     `late_hours` are the starts of the hours that readings older than `Limits.late_ms` touch.
@@ -85,7 +79,7 @@ class SortedOut(NamedTuple):
     late_hours: tuple[int, ...]
 
 
-class Checked(msgspec.Struct, frozen=True):
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """A batch of this gateway. `key` is None for a snapshot: written, never confirmed.
 
     `seal_ms` is None when the property is missing or can't be.
@@ -134,36 +128,36 @@ Judgement = Checked | Refused | Deferred | Noise
 
 
 def check(
-    envelope: Envelope,
+    message: Message,
     now_ms: int,
     limits: Limits,
     owner_of: OwnerOf | None = None,
     owned_always: OwnedAlways | None = None,
 ) -> Judgement:
     """Judge one message. Never raises, whatever it holds."""
-    topic, payload = envelope.topic, envelope.payload
-    gateway = _speaker(topic)
+    payload = message.payload
+    gateway = _speaker(message.topic)
     if gateway is None:
         return Noise("topic")
     if not payload:
         return Noise("probe")
     try:
-        key = _key(envelope.correlation_data)
+        key = _key(message.correlation_data)
     except BadBatch as bad:
         return Noise(bad.reason)
-    if envelope.content_type != CONTENT_TYPE:
+    if message.content_type != CONTENT_TYPE:
         return Deferred(gateway, key, "content_type") if key else Noise("content_type")
-    seal_ms = _seal_ms(envelope.seal_ms, now_ms + limits.future_ms)
+    seal_ms = _seal_ms(message, now_ms + limits.future_ms)
     try:
         raw = _expand(payload, key)
-        sorted_out = sort_out_at_once(
-            raw, gateway, now_ms, limits, owner_of, owned_always
-        ) or sort_out(_few_lines_of(raw), gateway, now_ms, limits, owner_of)
+        out = sort_out_at_once(raw, gateway, now_ms, limits, owner_of, owned_always)
+        if out is None:
+            out = sort_out(_few_lines_of(raw), gateway, now_ms, limits, owner_of)
     except BadBatch as bad:
         return Refused(gateway, key, bad.reason, payload, seal_ms) if key else Noise(bad.reason)
     except UnknownDictionary:
         return Deferred(gateway, key, "dictionary") if key else Noise("dictionary")
-    return Checked(gateway, key, *sorted_out, seal_ms)
+    return Checked(gateway, key, out.lines, out.rejected, out.late_hours, seal_ms)
 
 
 @lru_cache(maxsize=32_768)
@@ -191,10 +185,9 @@ def _expand(payload: bytes, key: BatchKey | None) -> bytes:
 
 
 def _few_lines_of(raw: bytes) -> list[str]:
-    lines = lines_of(raw)
-    if len(lines) > LINES_MAX:
+    if raw.count(b"\n") > LINES_MAX:
         raise BadBatch("text")
-    return lines
+    return lines_of(raw)
 
 
 def sort_out_at_once(
@@ -209,25 +202,38 @@ def sort_out_at_once(
     others."""
     if not sure_batch(raw):
         return None
-    times = _TIMES.findall(raw)  # of 13 digits: they sort as text like numbers
-    first_ms, last_ms = int(min(times)), int(max(times))
+    pieces = raw.split(b",site=")  # which stands in a line once
+    times = _times_of(raw, len(pieces) - 1)
+    first_ms, last_ms = int(min(times)[:_DIGITS]), int(max(times)[:_DIGITS])
     if first_ms < now_ms - limits.retention_ms or last_ms > now_ms + limits.future_ms:
         return None
     if owner_of is not None:
         devices = _DEVICES.findall(raw.decode("ascii"))
         if not (owned_always and owned_always(gateway, devices)):
             for device, time in zip(devices, times, strict=True):
-                if owner_of(device, int(time)) not in (None, gateway):
+                if owner_of(device, int(time[:_DIGITS])) not in (None, gateway):
                     return None
     late_before_ms = now_ms - limits.late_ms
     hours: tuple[int, ...] = ()
     if first_ms < late_before_ms:
-        late = {int(time) for time in times if int(time) < late_before_ms}
+        late = {ms for ms in [int(time[:_DIGITS]) for time in times] if ms < late_before_ms}
         hours = tuple(sorted({time_ms - time_ms % HOUR_MS for time_ms in late}))
-    text = raw.replace(b",site=", b",gateway=%b,site=" % gateway.encode())
-    return SortedOut(Block(text, len(times)), [], hours)
+    return SortedOut(Block(_tag(gateway).join(pieces), len(times)), [], hours)
 
 
+def _times_of(raw: bytes, lines: int) -> list[bytes]:
+    """The times of sure lines, each at the beginning of a text: all have 13 digits, so that they
+    sort like numbers."""
+    words = raw.split(b" ")  # a line has three, when no text in it has more
+    return words[2::2] if len(words) == 2 * lines + 1 else _TIMES.findall(raw)
+
+
+@lru_cache(maxsize=32_768)
+def _tag(gateway: str) -> bytes:
+    return b",gateway=%b,site=" % gateway.encode()
+
+
+_DIGITS = 13
 _TIMES = re.compile(rb" ([0-9]{13})\n")
 _DEVICES = re.compile(r",device=([^,]+),")
 
@@ -278,10 +284,12 @@ def _key(correlation_data: bytes | None) -> BatchKey | None:
     return key
 
 
-_TIME = re.compile(TIME_PATTERN)
+_IS_TIME = re.compile(TIME_PATTERN).fullmatch
 
 
-def _seal_ms(text: str | None, high_ms: int) -> int | None:
-    if text is None or _TIME.fullmatch(text) is None or int(text) > high_ms:
-        return None
-    return int(text)
+def _seal_ms(message: Message, high_ms: int) -> int | None:
+    for name, value in message.user:
+        if name == SEAL_MS:
+            seal_ms = int(value) if _IS_TIME(value) else high_ms + 1
+            return seal_ms if seal_ms <= high_ms else None
+    return None

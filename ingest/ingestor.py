@@ -18,12 +18,13 @@ import platform
 import re
 
 from devices.reading import Value
+from ingest.arrivals import Arrival
 from ingest.broker import Door
 from ingest.configuration import IngestConfiguration
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters
 from ingest.fates import Fates
-from ingest.guard import Checked, Deferred, Envelope, Noise, OwnerOf, Refused, check
+from ingest.guard import Checked, Deferred, Noise, OwnerOf, Refused, check
 from ingest.health import point
 from ingest.joiner import Joiner, Taken
 from ingest.notes import Notes
@@ -128,40 +129,53 @@ class Ingestor:
                 task.cancel()
         log.info("event=ended %s", self.counters.text())
 
-    async def _live(self, envelope: Envelope, settled: asyncio.Event) -> None:
-        await self._take(envelope, settled, live=True)
+    async def _live(self, arrivals: list[Arrival]) -> None:
+        await self._take(arrivals, live=True)
 
-    async def _late(self, envelope: Envelope, settled: asyncio.Event) -> None:
-        await self._take(envelope, settled, live=False)
+    async def _late(self, arrivals: list[Arrival]) -> None:
+        await self._take(arrivals, live=False)
 
-    async def _take(self, envelope: Envelope, settled: asyncio.Event, live: bool) -> None:
-        judged = check(
-            envelope,
-            self._clock.now_ms(),
-            self._limits,
-            self._owner_of,
-            self._ownership.owned_always,
-        )
-        self.counters.received += 1
-        match judged:
-            case Checked():
-                self.counters.snapshots += judged.key is None
-                batch = Taken(judged, self._clock.monotonic(), live, settled)
-                if judged.lines and self._away:  # UNSUBACK stands behind what still comes
-                    await self._fates.kept([batch], "away", 0.0)
-                elif judged.lines:
-                    if not self._joiner.has_room:
-                        await self._joiner.room()
-                    self._joiner.add(batch)
+    async def _take(self, arrivals: list[Arrival], live: bool) -> None:
+        """Judge some messages; all of one moment."""
+        now_ms, now_s = self._clock.now_ms(), self._clock.monotonic()
+        limits, joiner = self._limits, self._joiner
+        owner_of, owned_always = self._owner_of, self._ownership.owned_always
+        taken = 0
+        try:
+            for arrival in arrivals:
+                judged = check(arrival.message, now_ms, limits, owner_of, owned_always)
+                if isinstance(judged, Checked):
+                    self.counters.snapshots += judged.key is None
+                    batch = Taken(judged, now_s, live, arrival)
+                    if self._away or not judged.lines.size:
+                        await self._not_to_write(batch)
+                    else:
+                        if not joiner.has_room(live):
+                            await joiner.room(live)
+                        joiner.add(batch)
                 else:
-                    await self._fates.nothing_to_write(batch)
+                    await self._answer(judged, arrival)
+                taken += 1
+        finally:
+            self.counters.received += taken
+            for arrival in arrivals[taken:]:  # cut off with the connection: sent again
+                arrival.settle()
+
+    async def _not_to_write(self, batch: Taken) -> None:
+        if batch.checked.lines.size:  # away; UNSUBACK stands behind what still comes
+            await self._fates.kept([batch], "away", 0.0)
+        else:
+            await self._fates.nothing_to_write(batch)
+
+    async def _answer(self, judged: Refused | Deferred | Noise, arrival: Arrival) -> None:
+        match judged:
             case Refused():
-                self._fates.refused(judged, settled)
+                self._fates.refused(judged, arrival)
             case Deferred():
-                await self._fates.deferred(judged, settled)
+                await self._fates.deferred(judged, arrival)
             case Noise(reason):
                 self.counters.noise[reason] += 1
-                settled.set()
+                arrival.settle()
 
     async def _open_when_known(self) -> None:
         await self._ownership.known.wait()

@@ -24,6 +24,7 @@ import msgspec
 from ingest.counters import Counters
 from ingest.guard import Checked, Refused
 from ingest.stores import Bucket, Kept, Store
+from ingest.stores.block import Block
 from wire.batch import BatchKey
 from wire.clock import Clock
 
@@ -33,7 +34,7 @@ WRITE_MAX = 5_000
 RETRY_S_MIN, RETRY_S_MAX = 0.5, 10.0
 
 
-class Settled(msgspec.Struct, frozen=True):
+class Settled(msgspec.Struct, frozen=True, gc=False):
     """A batch whose readings are stored or dead-lettered; `rejected` counts the latter. Of one
     that couldn't be opened nobody knows how many readings it had: its note says 0."""
 
@@ -67,7 +68,7 @@ class Notes:
             tags = _tags(batch)
             if batch.key is not None:
                 lines.append(self._line(each, batch.key, tags, now_ms))
-            if isinstance(batch, Checked) and batch.lines:
+            if isinstance(batch, Checked) and batch.lines.size:
                 oldest_ms = now_ms - self._late_ms
                 if batch.late_hours:
                     oldest_ms = min(oldest_ms, batch.late_hours[0])
@@ -75,8 +76,10 @@ class Notes:
                 oldest[tags] = min(oldest.get(tags, oldest_ms), oldest_ms)
         lines += [f"arrival,{tags} oldest_ms={ms}i {self._stamp()}" for tags, ms in oldest.items()]
         due = [f"rollup_due,{tags} hour_ms={hour}i {self._stamp()}" for tags, hour in hours]
-        await self._put(Bucket.CITY, lines)
-        await self._put(Bucket.HEALTH, due)
+        if lines:
+            await self._put(Bucket.CITY, Block.of(lines))
+        if due:
+            await self._put(Bucket.HEALTH, Block.of(due))
 
     async def run(self) -> None:
         """Try again what wasn't taken, until cancelled."""
@@ -91,9 +94,7 @@ class Notes:
                     if lines and await self._write_some(bucket, lines):
                         pause_s = RETRY_S_MIN
 
-    async def _put(self, bucket: Bucket, lines: list[str]) -> None:
-        if not lines:
-            return
+    async def _put(self, bucket: Bucket, lines: Sequence[str]) -> None:
         if bucket not in self._failing:
             try:
                 async with asyncio.timeout(NOTE_S):
@@ -124,7 +125,7 @@ class Notes:
         """A batch that doesn't say when it was sealed is noted at its arrival."""
         batch, readings = settled.batch, 0
         if isinstance(batch, Checked):
-            readings = len(batch.lines) + len(batch.rejected)
+            readings = batch.lines.size + len(batch.rejected)
         seal_ms = batch.seal_ms or self._stamp()
         return (
             f'gateway_batch,{tags} epoch="{key.epoch.hex()}",lag_ms={now_ms - seal_ms}i'
@@ -139,6 +140,11 @@ class Notes:
 
 def _tags(batch: Checked | Refused) -> str:
     gateway, site = batch.gateway, "unknown"
-    if isinstance(batch, Checked) and batch.lines:
-        site = batch.lines.text.partition(b",site=")[2].partition(b",")[0].decode()
+    if isinstance(batch, Checked) and batch.lines.size:
+        text = batch.lines.text
+        start = text.index(_SITE) + len(_SITE)
+        site = text[start : text.index(b",", start)].decode()
     return f"device={gateway},gateway={gateway},site={site},zone=main"
+
+
+_SITE = b",site="

@@ -1,15 +1,13 @@
 """Batches from the broker, one connection for live and one for back-fill: the verb is receive.
 
 Ingestors of one group subscribe together (`$share`): each batch goes to one of them. The broker's
-acknowledgement is flow control only, no promise: each message gets it when its fate is known and
-told, or `ACKNOWLEDGE_S` after it came, in order of arrival. While the gate is shut (the store is
-away, or the process ends) nothing is subscribed, so that gateways learn from their PUBACKs at once
-that nobody listens.
+acknowledgement is flow control only, no promise (`ingest.arrivals`). While the gate is shut (the
+store is away, or the process ends) nothing is subscribed, so that gateways learn from their PUBACKs
+at once that nobody listens.
 
-Room: `UNACKNOWLEDGED_MAX` messages or `UNACKNOWLEDGED_BYTES_MAX` wait for their acknowledgement;
-then the connection isn't read on, and the broker waits. For that reason each subscriber has a
-second connection that only confirms: the broker's answers to confirmations would wait behind the
-batches that wait for them.
+When too much waits for its acknowledgement the connection isn't read on, and the broker waits. For
+that reason each subscriber has a second connection that only confirms: the broker's answers to
+confirmations would wait behind the batches that wait for them.
 
 A connection that ends, and its companion with it, is made anew after 0.2 s, doubling up to 3 s,
 with jitter. What was in hand goes on to the store and is confirmed over whichever connection lives.
@@ -22,23 +20,20 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import NamedTuple
 from uuid import uuid4
 
-from ingest.broker import Connection, Door, Lost, Received, connected
+from ingest.arrivals import Arrival, Arrivals
+from ingest.broker import Connection, Door, Lost, connected
 from ingest.counters import Counters
-from ingest.guard import Envelope
 from wire.clock import Clock
 from wire.topics import Leaf, shared
 
 log = logging.getLogger(__name__)
 
-ACKNOWLEDGE_S = 5.0
-UNACKNOWLEDGED_MAX, UNACKNOWLEDGED_BYTES_MAX = 5_000, 32 * 1024 * 1024
 RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 3.0
 
-Handle = Callable[[Envelope, asyncio.Event], Awaitable[None]]
-"""Takes a message; sets the event when its fate is known and told."""
+Handle = Callable[[list[Arrival]], Awaitable[None]]
+"""Takes messages; settles each when its fate is known and told."""
 
 
 class Gate:
@@ -65,39 +60,6 @@ class Gate:
         await (self._opened if is_open else self._shut).wait()
 
 
-class _Unacknowledged(NamedTuple):
-    received: Received
-    settled: asyncio.Event
-    due_s: float
-
-
-class _Room:
-    """Counts what waits for its acknowledgement; `enter` waits while that is too much."""
-
-    def __init__(self) -> None:
-        self._messages = self._bytes = 0
-        self._left = asyncio.Event()
-
-    async def enter(self, size: int) -> None:
-        while not self.entered(size):
-            self._left.clear()
-            await self._left.wait()
-
-    def entered(self, size: int) -> bool:
-        """Enter if there is room now."""
-        fits = self._bytes + size <= UNACKNOWLEDGED_BYTES_MAX
-        if self._messages and not (fits and self._messages < UNACKNOWLEDGED_MAX):
-            return False
-        self._messages += 1
-        self._bytes += size
-        return True
-
-    def leave(self, size: int) -> None:
-        self._messages -= 1
-        self._bytes -= size
-        self._left.set()
-
-
 class Subscriber:
     """Takes what comes on one leaf. `connections` lists those that confirmations may go over."""
 
@@ -115,14 +77,14 @@ class Subscriber:
         self._door, self._leaf, self._gate, self._handle = door, leaf, gate, handle
         self._filter = shared(group, leaf)
         self._connections, self._clock, self._counters = connections, clock, counters
-        self._in_hand: set[asyncio.Event] = set()
+        self._arrivals: list[Arrivals] = []  # of this connection, and of those before
         self.subscribed = False
 
     @property
     def in_hand(self) -> int:
         """Messages whose fate isn't known yet."""
-        self._in_hand = {event for event in self._in_hand if not event.is_set()}
-        return len(self._in_hand)
+        self._arrivals = [each for each in self._arrivals if each.in_hand]
+        return sum(each.in_hand for each in self._arrivals)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -156,39 +118,33 @@ class Subscriber:
             self._connections.append(confirming)
             stack.callback(self._connections.remove, confirming)
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            room = _Room()
-            unacknowledged: asyncio.Queue[_Unacknowledged] = asyncio.Queue()  # bounded by `room`
+            arrivals = Arrivals()
             group.create_task(_until_lost(confirming))
-            group.create_task(self._acknowledge(connection, unacknowledged, room))
+            group.create_task(self._acknowledge(connection, arrivals))
             group.create_task(self._follow_gate(connection))
-            async for received in connection.messages():
-                size = len(received.envelope.payload)
-                if not room.entered(size):
-                    await room.enter(size)
-                settled = asyncio.Event()
-                self._in_hand.add(settled)
-                due_s = self._clock.monotonic() + ACKNOWLEDGE_S
-                unacknowledged.put_nowait(_Unacknowledged(received, settled, due_s))
-                await self._handle(received.envelope, settled)
+            while True:
+                messages = await connection.several()
+                while messages:
+                    entered = arrivals.enter(messages, self._clock.monotonic())
+                    if not entered:
+                        await arrivals.room()
+                        continue
+                    if arrivals not in self._arrivals:
+                        self._arrivals.append(arrivals)
+                    del messages[: len(entered)]
+                    await self._handle(entered)
 
-    async def _acknowledge(
-        self,
-        connection: Connection,
-        unacknowledged: asyncio.Queue[_Unacknowledged],
-        room: _Room,
-    ) -> None:
+    async def _acknowledge(self, connection: Connection, arrivals: Arrivals) -> None:
         while True:
-            message = await unacknowledged.get()
-            if not message.settled.is_set():
-                try:
-                    async with asyncio.timeout(message.due_s - self._clock.monotonic()):
-                        await message.settled.wait()
-                except TimeoutError:
-                    pass
-            if message.settled.is_set():
-                self._in_hand.discard(message.settled)
-            await connection.acknowledge(message.received)
-            room.leave(len(message.received.envelope.payload))
+            due_s = arrivals.due_s()
+            wait_s = None if due_s is None else due_s - self._clock.monotonic()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await arrivals.changed.wait()
+            except TimeoutError:
+                pass
+            arrivals.changed.clear()
+            connection.acknowledge_all(arrivals.leave(self._clock.monotonic()))
 
     async def _follow_gate(self, connection: Connection) -> None:
         while True:

@@ -11,6 +11,7 @@ Source: RFC 8878.
 from __future__ import annotations
 
 import hashlib
+import struct
 import threading
 from collections.abc import Iterable
 from functools import cache, cached_property
@@ -50,7 +51,7 @@ class UnknownDictionary(Exception):
         super().__init__(f"dictionary {dictionary_id}")
 
 
-class BatchKey(msgspec.Struct, frozen=True):
+class BatchKey(msgspec.Struct, frozen=True, gc=False):
     """What names one sealed batch for ever: the outbox's epoch (16 bytes), sequence and digest."""
 
     epoch: bytes
@@ -59,7 +60,7 @@ class BatchKey(msgspec.Struct, frozen=True):
 
     def pack(self) -> bytes:
         """The MQTT correlation data: epoch, sequence (8 bytes, big-endian), digest (8 bytes)."""
-        return self.epoch + self.sequence.to_bytes(8) + self.digest
+        return _KEY.pack(self.epoch, self.sequence, self.digest)
 
     @classmethod
     def unpack(cls, data: bytes) -> BatchKey:
@@ -68,9 +69,12 @@ class BatchKey(msgspec.Struct, frozen=True):
         Raises:
             BadBatch: `correlation`, when it isn't 32 bytes.
         """
-        if len(data) != 32:
+        if len(data) != _KEY.size:
             raise BadBatch("correlation")
-        return cls(data[:16], int.from_bytes(data[16:24]), data[24:])
+        return cls(*_KEY.unpack(data))
+
+
+_KEY = struct.Struct(">16sQ8s")
 
 
 def digest(payload: bytes) -> bytes:
@@ -113,12 +117,13 @@ _contexts = _Contexts()
 
 def _decompressor(dictionary_id: int) -> zstandard.ZstdDecompressor:
     made = _contexts.decompressors
-    if dictionary_id not in made:
+    decompressor = made.get(dictionary_id)
+    if decompressor is None:
         known = dictionary(dictionary_id) if dictionary_id else None
-        made[dictionary_id] = zstandard.ZstdDecompressor(
+        decompressor = made[dictionary_id] = zstandard.ZstdDecompressor(
             dict_data=known, max_window_size=RAW_BYTES_MAX
         )
-    return made[dictionary_id]
+    return decompressor
 
 
 def encode_batch(lines: Iterable[str]) -> bytes:

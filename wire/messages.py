@@ -31,7 +31,7 @@ class BadMessage(Exception):
     """A message that isn't what its topic says; the text names the first thing wrong."""
 
 
-class Fate(msgspec.Struct, frozen=True, array_like=True):
+class Fate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What became of one batch.
 
     Final when `hold_s` is 0: `stored` readings are in the database and `rejected` ones are in the
@@ -51,7 +51,7 @@ class Fate(msgspec.Struct, frozen=True, array_like=True):
         return self.hold_s == 0
 
 
-class Confirm(msgspec.Struct, frozen=True, array_like=True):
+class Confirm(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Fates of batches of one epoch (16 bytes)."""
 
     epoch: bytes
@@ -109,8 +109,12 @@ class LinkStatus(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class Status(msgspec.Struct, frozen=True):
-    """A gateway's retained word about itself. The last will is a status with `online` False."""
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A gateway's retained word about itself. The last will is a status with `online` False. What
+    is as it is by default isn't said: it goes each minute, by a paid link.
+
+    `card_life_used` is the share of its card's life, 1 for all, where the card tells (eMMC does).
+    """
 
     gateway: str
     online: bool
@@ -127,6 +131,7 @@ class Status(msgspec.Struct, frozen=True):
     clock: str = "trusted"
     alarms: tuple[str, ...] = ()
     links: tuple[LinkStatus, ...] = ()
+    card_life_used: float | None = None
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -1,8 +1,9 @@
 """MQTT 5 packets as bytes, as far as our links speak it: no socket, no clock, no state.
 
-In: what to say. Out: whole packets. The other way round, `packets` cuts what came into packets, and
-`read_publish` reads one that brings a message. Quality of service 0 and 1, clean sessions, no topic
-aliases. Source: MQTT Version 5.0, OASIS standard, sections 2 and 3.
+In: what to say. Out: whole packets. The other way round, `next_packet` cuts what came into packets,
+`read_publish` reads one that brings a message, `read_connack` the broker's answer to CONNECT.
+Quality of service 0 and 1; topic aliases only on the way out. Source: MQTT Version 5.0, OASIS
+standard, sections 2 and 3.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 11, 13, 14
 PINGREQ = b"\xc0\x00"
 GOODBYE = b"\xe0\x00"
 MID_MAX = 0xFFFF
+PACKET_BYTES_MAX = 5 + 268_435_455
+"""No packet of MQTT is larger: what a broker takes that says no maximum."""
 
-_CLEAN_START, _USERNAME, _PASSWORD = 0x02, 0x80, 0x40
+_CLEAN_START, _WILL, _WILL_RETAINED, _USERNAME, _PASSWORD = 0x02, 0x0C, 0x20, 0x80, 0x40
+_NO_LOCAL, _NOT_KEPT = 0x04, 0x20
 _EXPIRY, _CONTENT_TYPE, _CORRELATION, _USER = 0x02, 0x03, 0x09, 0x26
-_RECEIVE_MAXIMUM, _SUBSCRIPTION = 0x21, 0x0B
+_RECEIVE_MAXIMUM, _SUBSCRIPTION, _KEEPALIVE, _PACKET_MAXIMUM = 0x21, 0x0B, 0x13, 0x27
+_ALIAS_MAXIMUM = 0x22
 _SIZES = {0x01: 1, 0x02: 4, 0x11: 4, 0x13: 2, 0x17: 1, 0x19: 1, 0x21: 2, 0x22: 2, 0x23: 2}
 _SIZES |= {0x24: 1, 0x25: 1, 0x27: 4, 0x28: 1, 0x29: 1, 0x2A: 1}
 _TEXTS = frozenset({0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F})
@@ -27,7 +34,7 @@ class BadPacket(Exception):
     """Bytes that aren't MQTT 5, or more than was agreed on."""
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A PUBLISH. `mid` is None at QoS 0; properties that are absent are None."""
 
     topic: str
@@ -39,48 +46,103 @@ class Message(NamedTuple):
     user: tuple[tuple[str, str], ...] = ()
 
 
+class Will(NamedTuple):
+    """What the broker publishes at QoS 1 for a client that ends without a goodbye."""
+
+    topic: str
+    payload: bytes
+    retain: bool = True
+
+
+class Connack(NamedTuple):
+    """The broker's answer to CONNECT. `keepalive_s` is None where it takes the client's."""
+
+    code: int
+    session_present: bool
+    receive_maximum: int
+    packet_bytes_max: int
+    keepalive_s: int | None
+    topic_aliases: int = 0
+
+
 def connect(
     client_id: str,
     keepalive_s: int,
     username: str | None = None,
     password: str | None = None,
     packet_bytes_max: int = 0,
+    session_expiry_s: int = 0,
+    will: Will | None = None,
 ) -> bytes:
-    """CONNECT with a clean start and a session that ends with the connection. Receive Maximum is
-    announced as the highest there is: mosquitto takes its own, which is 20, when none is said."""
-    flags = _CLEAN_START
-    login = b""
-    for text, flag in ((username, _USERNAME), (password, _PASSWORD)):
-        if text is not None:
-            flags |= flag
-            login += _field(text.encode())
+    """CONNECT. `session_expiry_s` 0 starts clean, and the session ends with the connection; more
+    goes on with the session there is, and keeps it so long. Receive Maximum is announced as the
+    highest there is: mosquitto takes its own, which is 20, when none is said."""
+    flags = 0 if session_expiry_s else _CLEAN_START
     properties = b"\x21" + MID_MAX.to_bytes(2)
     if packet_bytes_max:
         properties += b"\x27" + packet_bytes_max.to_bytes(4)
+    if session_expiry_s:
+        properties += b"\x11" + session_expiry_s.to_bytes(4)
+    rest = b""
+    if will is not None:
+        flags |= _WILL | (_WILL_RETAINED if will.retain else 0)
+        rest = b"\x00" + _field(will.topic.encode()) + _field(will.payload)
+    for text, flag in ((username, _USERNAME), (password, _PASSWORD)):
+        if text is not None:
+            flags |= flag
+            rest += _field(text.encode())
     head = _field(b"MQTT") + bytes((5, flags)) + keepalive_s.to_bytes(2)
-    body = head + _number(len(properties)) + properties + _field(client_id.encode()) + login
+    body = head + _number(len(properties)) + properties + _field(client_id.encode()) + rest
     return _packet(0x10, body)
 
 
-def subscribe(mid: int, topic_filters: Sequence[str]) -> bytes:
-    """SUBSCRIBE at QoS 1."""
-    filters = b"".join(_field(name.encode()) + b"\x01" for name in topic_filters)
+def disconnect(code: int = 0) -> bytes:
+    """DISCONNECT; 0x04 asks the broker to publish the will all the same."""
+    return b"\xe0\x01" + bytes((code,)) if code else GOODBYE
+
+
+def subscribe(
+    mid: int, topic_filters: Sequence[str], qos: int = 1, own: bool = True, kept: bool = True
+) -> bytes:
+    """SUBSCRIBE; without `own` not to what this client publishes, without `kept` not to what was
+    retained before."""
+    options = bytes((qos | (0 if own else _NO_LOCAL) | (0 if kept else _NOT_KEPT),))
+    filters = b"".join([_field(name.encode()) + options for name in topic_filters])
     return _packet(0x82, mid.to_bytes(2) + b"\x00" + filters)
 
 
 def unsubscribe(mid: int, topic_filters: Sequence[str]) -> bytes:
     """UNSUBSCRIBE."""
-    filters = b"".join(_field(name.encode()) for name in topic_filters)
+    filters = b"".join([_field(name.encode()) for name in topic_filters])
     return _packet(0xA2, mid.to_bytes(2) + b"\x00" + filters)
 
 
-def publish(mid: int, topic: str, payload: bytes, expiry_s: int = 0, retain: bool = False) -> bytes:
-    """PUBLISH at QoS 1; `expiry_s` 0 never expires."""
-    name = topic.encode()
-    properties = b"\x05\x02" + expiry_s.to_bytes(4) if expiry_s else b"\x00"
-    length = 4 + len(name) + len(properties) + len(payload)
-    head = b"\x33" if retain else b"\x32"
-    return b"".join((head, _number(length), _field(name), mid.to_bytes(2), properties, payload))
+def publish(
+    mid: int | None,
+    topic: str,
+    payload: bytes,
+    expiry_s: int = 0,
+    retain: bool = False,
+    content_type: str = "",
+    correlation_data: bytes = b"",
+    user: Sequence[tuple[str, str]] = (),
+    topic_alias: int = 0,
+) -> bytes:
+    """PUBLISH at QoS 1, or at QoS 0 when `mid` is None; `expiry_s` 0 never expires. A `topic_alias`
+    stands for the topic in later packets of the connection, which leave it empty."""
+    properties = b"\x02" + expiry_s.to_bytes(4) if expiry_s else b""
+    if topic_alias:
+        properties += b"\x23" + topic_alias.to_bytes(2)
+    if content_type:
+        properties += b"\x03" + _field(content_type.encode())
+    if correlation_data:
+        properties += b"\x09" + _field(correlation_data)
+    for name, value in user:
+        properties += b"\x26" + _field(name.encode()) + _field(value.encode())
+    identifier = b"" if mid is None else mid.to_bytes(2)
+    first = (0x30 if mid is None else 0x32) | retain
+    size = _number(len(properties))
+    return _packet(first, b"".join((_field(topic.encode()), identifier, size, properties, payload)))
 
 
 def puback(mid: int) -> bytes:
@@ -116,31 +178,28 @@ def read_publish(first: int, data: bytes, start: int, end: int) -> Message:
         BadPacket: it can't be read, or uses what we never agreed to.
     """
     try:
-        return _read_publish(first, data, start, end)
+        at = start + 2 + (data[start] << 8 | data[start + 1])
+        topic = data[start + 2 : at].decode()
+        mid = None
+        qos = first & 6
+        if qos == 2:
+            mid = data[at] << 8 | data[at + 1]
+            at += 2
+        elif qos:
+            raise BadPacket("quality of service 2 or 3")
+        length = data[at]
+        at += 1
+        if length >= 0x80:
+            length, at = _read_number(data, at - 1)
+        stop = at + length
+        if not topic or stop > end:
+            raise BadPacket("a message without a topic, or longer than its packet")
+        if not length:
+            return Message(topic, data[stop:end], mid, first & 1 == 1)
+        content_type, correlation, user = _read_properties(data, at, stop)
     except (IndexError, UnicodeDecodeError) as error:
         raise BadPacket(str(error)) from error
-
-
-def _read_publish(first: int, data: bytes, start: int, end: int) -> Message:
-    qos = first >> 1 & 3
-    at = start + 2 + (data[start] << 8 | data[start + 1])
-    topic = data[start + 2 : at].decode()
-    mid = None
-    if qos == 1:
-        mid = data[at] << 8 | data[at + 1]
-        at += 2
-    elif qos:
-        raise BadPacket("quality of service 2 or 3")
-    length = data[at]
-    at += 1
-    if length >= 0x80:
-        length, at = _read_number(data, at - 1)
-    stop = at + length
-    if not topic or stop > end:
-        raise BadPacket("a message without a topic, or longer than its packet")
-    content_type, correlation, user = _read_properties(data, at, stop) if length else _NONE
-    retain = bool(first & 1)
-    return Message(topic, data[stop:end], mid, retain, content_type, correlation, user)
+    return Message(topic, data[stop:end], mid, first & 1 == 1, content_type, correlation, user)
 
 
 def receive_maximum(connack: bytes) -> int:
@@ -149,22 +208,36 @@ def receive_maximum(connack: bytes) -> int:
     Raises:
         BadPacket: it can't be read.
     """
+    return read_connack(connack).receive_maximum
+
+
+def read_connack(body: bytes) -> Connack:
+    """CONNACK from its body.
+
+    Raises:
+        BadPacket: it can't be read.
+    """
     try:
-        return _receive_maximum(connack) or MID_MAX
+        return _read_connack(body)
     except IndexError as error:
         raise BadPacket(str(error)) from error
 
 
-def _receive_maximum(connack: bytes) -> int:
-    at = 2
-    length, at = _read_number(connack, at)
+def _read_connack(body: bytes) -> Connack:
+    said = {_RECEIVE_MAXIMUM: MID_MAX, _PACKET_MAXIMUM: PACKET_BYTES_MAX}
+    length, at = _read_number(body, 2)
     end = at + length
     while at < end:
-        name = connack[at]
-        if name == _RECEIVE_MAXIMUM:
-            return int.from_bytes(connack[at + 1 : at + 3])
-        at = _after(connack, name, at + 1)
-    return 0
+        name = body[at]
+        start, at = at + 1, _after(body, name, at + 1)
+        if name in (_RECEIVE_MAXIMUM, _PACKET_MAXIMUM, _KEEPALIVE, _ALIAS_MAXIMUM):
+            said[name] = int.from_bytes(body[start:at])
+    if at > len(body):
+        raise BadPacket("properties that end elsewhere than they say")
+    most = said[_RECEIVE_MAXIMUM] or MID_MAX
+    session = body[0] & 1 == 1
+    aliases = said.get(_ALIAS_MAXIMUM, 0)
+    return Connack(body[1], session, most, said[_PACKET_MAXIMUM], said.get(_KEEPALIVE), aliases)
 
 
 _Properties = tuple[str | None, bytes | None, tuple[tuple[str, str], ...]]
@@ -176,27 +249,28 @@ def _read_properties(data: bytes, at: int, end: int) -> _Properties:
     user: tuple[tuple[str, str], ...] = ()
     while at < end:
         name = data[at]
-        at += 1
         if name == _EXPIRY:
-            at += 4
+            at += 5
             continue
-        if name not in (_CONTENT_TYPE, _CORRELATION, _USER):
-            at = _after(data, name, at)
+        if name not in _HEARD:
+            at = _after(data, name, at + 1)
             continue
-        stop = at + 2 + (data[at] << 8 | data[at + 1])
-        value = data[at + 2 : stop]
-        at = stop
+        start = at + 3
+        at = start + (data[at + 1] << 8 | data[at + 2])
         if name == _CORRELATION:
-            correlation = value
+            correlation = data[start:at]
         elif name == _CONTENT_TYPE:
-            content_type = value.decode()
+            content_type = data[start:at].decode()
         else:
-            stop = at + 2 + (data[at] << 8 | data[at + 1])
-            user = (*user, (value.decode(), data[at + 2 : stop].decode()))
-            at = stop
+            key, start = data[start:at].decode(), at + 2
+            at = start + (data[at] << 8 | data[at + 1])
+            user = (*user, (key, data[start:at].decode()))
     if at != end:
         raise BadPacket("properties that end elsewhere than they say")
     return content_type, correlation, user
+
+
+_HEARD = frozenset({_CONTENT_TYPE, _CORRELATION, _USER})
 
 
 def _after(data: bytes, name: int, at: int) -> int:

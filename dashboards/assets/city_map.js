@@ -1,4 +1,4 @@
-// A Leaflet map for each site. Markers that would lie on each other step aside to the nearest free
+// A Leaflet map for each site, filled when it is first seen: of ten thousand markers few are. Markers that would lie on each other step aside to the nearest free
 // place of a lattice, so that each bay can be seen and touched at any zoom.
 import { leaflet as L } from "nicegui-leaflet";
 import { nextTick, watch } from "vue";
@@ -8,6 +8,7 @@ import { shape } from "gampong-live/shapes.js";
 const PHONE = "(max-width: 760px)";
 const TOLD = new Set(["occupied", "up", "online", "balanced", "sealed_ms"]); // by the state, or a panel
 const MARK_REM = 1.55;
+const SITES_AT_ONCE = 6; // more on one screen can't be read: the largest alone is shown at first
 const OUTWARD = [...Array(41 * 41).keys()]
   .map((n) => [(n % 41) - 20, Math.floor(n / 41) - 20])
   .sort((a, b) => a[0] ** 2 + a[1] ** 2 - b[0] ** 2 - b[1] ** 2); // lattice cells, nearest first
@@ -18,15 +19,18 @@ class Pane {
     this.site = site;
     this.marks = new Map();
     this.followed = true; // until the viewer moves the map
+    this.fitting = false;
+    this.seen = false;
     this.map = L.map(element, { attributionControl: false, zoomSnap: 0.1, maxZoom: 21, minZoom: 5 });
     this.map.setView([5.2, 96.5], 12);
     L.control.scale({ imperial: false, position: "bottomright" }).addTo(this.map);
     this.addStreets(streets);
-    this.map.on("zoomend", () => this.arrange());
+    this.map.on("zoomend", () => this.fitting || this.arrange());
     this.map.on("dragstart", () => (this.followed = false));
     for (const type of ["wheel", "dblclick", "keydown"])
       element.addEventListener(type, () => (this.followed = false), { passive: true });
-    this.resizing = new ResizeObserver(() => this.resize());
+    this.fitted = ""; // the size that it was last fitted to
+    this.resizing = new ResizeObserver(() => this.extent() !== this.fitted && this.resize());
     this.resizing.observe(element);
   }
 
@@ -51,13 +55,20 @@ class Pane {
     const places = [...this.marks.values()].map(({ mark }) => [mark.latitude, mark.longitude]);
     if (!places.length || !this.element.offsetWidth) return;
     const room = this.size() * 1.4;
+    this.fitted = this.extent();
+    this.fitting = true;
     this.map.fitBounds(places, {
       paddingTopLeft: [room, room + 22], // the site's name
       paddingBottomRight: [room, room],
       maxZoom: 19.5,
       animate: false,
     });
+    this.fitting = false;
     this.arrange();
+  }
+
+  extent() {
+    return `${this.element.offsetWidth} ${this.element.offsetHeight}`;
   }
 
   size() {
@@ -91,13 +102,12 @@ class Pane {
       at: this.map.project([drawn.mark.latitude, drawn.mark.longitude], zoom),
     }));
     const { alone, crowded } = sort(items, pitch);
-    const taken = new Grid(pitch);
-    for (const item of alone) taken.add(item.at);
+    const lattice = new Lattice(pitch);
+    for (const item of alone) lattice.block(item.at);
     for (const { drawn } of alone)
       drawn.marker.setLatLng([drawn.mark.latitude, drawn.mark.longitude]);
     for (const item of crowded) {
-      const place = taken.nearestFree(item.at);
-      taken.add(place);
+      const place = lattice.take(item.at);
       item.drawn.marker.setLatLng(this.map.unproject(place, zoom));
     }
   }
@@ -116,37 +126,71 @@ class Grid {
   }
 
   add(point) {
-    const key = `${Math.floor(point.x / this.pitch)} ${Math.floor(point.y / this.pitch)}`;
-    this.cells.set(key, [...(this.cells.get(key) ?? []), point]);
+    const key = cell(Math.floor(point.x / this.pitch), Math.floor(point.y / this.pitch));
+    const points = this.cells.get(key);
+    points ? points.push(point) : this.cells.set(key, [point]);
   }
 
-  near(point) {
+  hasNeighbour(point) {
     const [column, row] = [Math.floor(point.x / this.pitch), Math.floor(point.y / this.pitch)];
-    const cell = (dx, dy) => this.cells.get(`${column + dx} ${row + dy}`) ?? [];
-    const around = [-1, 0, 1].flatMap((dx) => [-1, 0, 1].flatMap((dy) => cell(dx, dy)));
-    const apart = (other) => Math.max(Math.abs(other.x - point.x), Math.abs(other.y - point.y));
-    return around.filter((other) => apart(other) < this.pitch - 0.01);
+    const near = this.pitch - 0.01;
+    for (let dx = -1; dx <= 1; dx++)
+      for (let dy = -1; dy <= 1; dy++)
+        for (const other of this.cells.get(cell(column + dx, row + dy)) ?? [])
+          if (other !== point && Math.abs(other.x - point.x) < near && Math.abs(other.y - point.y) < near)
+            return true;
+    return false;
+  }
+}
+
+// The places that markers may step aside to: the corners of the grid's cells.
+class Lattice {
+  constructor(pitch) {
+    this.pitch = pitch;
+    this.taken = new Set();
+    this.tried = new Map(); // from where → how many of OUTWARD are known to be taken
   }
 
-  nearestFree(point) {
+  // A marker stands here, of its own place.
+  block(point) {
+    const reach = 1 - 0.01 / this.pitch;
+    const [x, y] = [point.x / this.pitch, point.y / this.pitch];
+    for (let column = Math.ceil(x - reach); column <= x + reach; column++)
+      for (let row = Math.ceil(y - reach); row <= y + reach; row++) this.taken.add(cell(column, row));
+  }
+
+  // The nearest free place, which is then taken.
+  take(point) {
     const column = Math.round(point.x / this.pitch);
     const row = Math.round(point.y / this.pitch);
-    for (const [dx, dy] of OUTWARD) {
-      const place = L.point((column + dx) * this.pitch, (row + dy) * this.pitch);
-      if (!this.near(place).length) return place;
+    const from = cell(column, row);
+    for (let n = this.tried.get(from) ?? 0; n < OUTWARD.length; n++) {
+      const [dx, dy] = OUTWARD[n];
+      const key = cell(column + dx, row + dy);
+      if (this.taken.has(key)) continue;
+      this.taken.add(key);
+      this.tried.set(from, n + 1);
+      return L.point((column + dx) * this.pitch, (row + dy) * this.pitch);
     }
+    this.tried.set(from, OUTWARD.length);
     return point;
   }
+}
+
+// One number for a cell; both are below 2 ** 24 at every zoom.
+function cell(column, row) {
+  return column * 2 ** 26 + row;
 }
 
 function sort(items, pitch) {
   const all = new Grid(pitch);
   for (const item of items) all.add(item.at);
-  const isAlone = (item) => all.near(item.at).length === 1;
+  const [alone, crowded] = [[], []];
+  for (const item of items) (all.hasNeighbour(item.at) ? crowded : alone).push(item);
   const key = ({ drawn }) => `${drawn.mark.kind} ${drawn.mark.id}`;
-  const crowded = items.filter((item) => !isAlone(item));
-  crowded.sort((a, b) => key(a).localeCompare(key(b)));
-  return { alone: items.filter(isAlone), crowded };
+  const keys = new Map(crowded.map((item) => [item, key(item)]));
+  crowded.sort((a, b) => (keys.get(a) < keys.get(b) ? -1 : 1));
+  return { alone, crowded };
 }
 
 function streetName({ name, angle }) {
@@ -252,7 +296,8 @@ export default {
   async mounted() {
     this.panes = new Map();
     await loadStyle(`${window.path_prefix ?? ""}${this.resourcePath}/leaflet/leaflet.css`);
-    if (this.phone) city.site = this.sites[0] ?? "";
+    this.chosen = false;
+    this.seeing = new IntersectionObserver((entries) => this.see(entries), { rootMargin: "2000px" });
     this.stops = [
       onMarks((marks) => this.put(marks)),
       watch(() => this.sites.join(" "), () => this.open(), { flush: "post" }),
@@ -262,28 +307,41 @@ export default {
   },
   unmounted() {
     clearInterval(this.ticking);
+    this.seeing?.disconnect();
     for (const stop of this.stops ?? []) stop();
     for (const pane of this.panes.values()) pane.close();
   },
   methods: {
     async open() {
+      if (!this.chosen && (this.phone || this.sites.length > SITES_AT_ONCE)) city.site = this.sites[0] ?? "";
       await nextTick();
       const streets = JSON.parse(this.streets);
       for (const element of this.$el.querySelectorAll("[data-pane]")) {
         const site = element.dataset.pane;
-        if (!this.panes.has(site)) this.panes.set(site, new Pane(element, site, streets));
+        if (this.panes.has(site)) continue;
+        this.panes.set(site, new Pane(element, site, streets));
+        this.seeing.observe(element);
       }
-      this.put(Object.values(city.devices));
+    },
+    see(entries) {
+      for (const { isIntersecting, target } of entries) {
+        const pane = this.panes.get(target.dataset.pane);
+        if (!isIntersecting || !pane || pane.seen) continue;
+        pane.seen = true;
+        this.seeing.unobserve(target);
+        this.put(Object.values(city.devices).filter((mark) => mark.site === pane.site));
+      }
     },
     put(marks) {
       const disturbed = new Set();
       for (const mark of marks) {
         const pane = this.panes.get(mark.site);
-        if (pane && mark.latitude !== null && pane.put(mark)) disturbed.add(pane);
+        if (pane?.seen && mark.latitude !== null && pane.put(mark)) disturbed.add(pane);
       }
       for (const pane of disturbed) pane.followed ? pane.fit() : pane.arrange();
     },
     async show(site) {
+      this.chosen = true;
       city.site = site;
       await nextTick();
       for (const pane of this.panes.values()) {

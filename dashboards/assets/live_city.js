@@ -2,8 +2,8 @@ import { begin } from "gampong-live";
 
 export default {
   template: "<span hidden></span>",
-  props: { setting: String, snapshot: String },
+  props: { setting: String },
   created() {
-    begin(JSON.parse(this.setting), JSON.parse(this.snapshot));
+    begin(JSON.parse(this.setting));
   },
 };

@@ -1,7 +1,7 @@
 // The share of occupied bays over the last hours, a line for each site.
 import { echarts } from "nicegui-echart";
 import { watch } from "vue";
-import { city, ofKind, t, timeOfDay, title } from "gampong-live";
+import { city, t, timeOfDay, title } from "gampong-live";
 
 const LINES = [
   { color: "#0072b2", night: "#56b4e9", type: "solid" },
@@ -12,12 +12,18 @@ const LINES = [
 
 const NOW_EVERY_MS = 5000;
 
-// What the markers say at this moment, as the last point of each line.
-function shareNow(site) {
-  const bays = ofKind("parking_spot").filter((mark) => mark.site === site);
-  const occupied = bays.filter((mark) => mark.state === "occupied").length;
-  const known = occupied + bays.filter((mark) => mark.state === "free").length;
-  return known ? occupied / known : null;
+// What the markers of each site say at this moment, as the last point of its line.
+function sharesNow() {
+  const counts = {};
+  for (const { kind, site, state } of Object.values(city.devices)) {
+    if (kind !== "parking_spot") continue;
+    const count = (counts[site] ??= { free: 0, occupied: 0 });
+    if (state in count) count[state] += 1;
+  }
+  return (site) => {
+    const { free = 0, occupied = 0 } = counts[site] ?? {};
+    return free + occupied ? occupied / (free + occupied) : null;
+  };
 }
 
 export default {
@@ -49,6 +55,7 @@ export default {
       const { fontFamily } = getComputedStyle(document.body);
       const grid = city.night ? "#2a3a4d" : "#e3e1da";
       const times = [...city.trend.times, city.now];
+      const shareNow = sharesNow();
       const shares = Object.fromEntries(
         Object.entries(city.trend.shares).map(([site, share]) => [site, [...share, shareNow(site)]]),
       );

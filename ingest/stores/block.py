@@ -15,14 +15,14 @@ class Block(Sequence[str]):
 
     Args:
         text: the lines.
-        count: how many they are.
+        size: how many they are.
     """
 
-    __slots__ = ("_count", "_lines", "text")
+    __slots__ = ("_lines", "size", "text")
 
-    def __init__(self, text: bytes, count: int) -> None:
+    def __init__(self, text: bytes, size: int) -> None:
         self.text = text
-        self._count = count
+        self.size = size
         self._lines: list[str] | None = None
 
     @classmethod
@@ -34,10 +34,10 @@ class Block(Sequence[str]):
     def joined(cls, blocks: Iterable[Block]) -> Self:
         """One block of many."""
         blocks = list(blocks)
-        return cls(b"".join([block.text for block in blocks]), sum(map(len, blocks)))
+        return cls(b"".join([block.text for block in blocks]), sum([b.size for b in blocks]))
 
     def __len__(self) -> int:
-        return self._count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -47,5 +47,5 @@ class Block(Sequence[str]):
 
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if self._lines is None:
-            self._lines = self.text.decode("ascii").split("\n")[: self._count]
+            self._lines = self.text.decode("ascii").split("\n")[: self.size]
         return self._lines[index]

@@ -10,6 +10,14 @@ from __future__ import annotations
 import msgspec
 
 from devices.kinds import FLOAT, INTEGER, KINDS, TEXT, Field, FieldType, Kind
+from ingest.rules.kinds import (
+    BIN_FORECAST,
+    DEVICE_INCIDENT,
+    RULE_CHANGE,
+    RULE_STATE,
+    WATCH_HEALTH,
+)
+from ingest.stores.zone_kinds import ZONE_KINDS
 
 _COUNT_MAX = 2.0**53
 
@@ -32,6 +40,8 @@ DEVICE_HEALTH = Kind(
             "what the age means",
             choices=("ok", "silent", "delayed", "gateway_offline", "maintenance"),
         ),
+        Field("kind", TEXT, "kind of the device"),
+        Field("shows", TEXT, "what a page shows: free, full, up, unknown"),
     ),
 )
 
@@ -56,6 +66,14 @@ GATEWAY_HEALTH = Kind(
         Field("outbox_share", FLOAT, "of what it may take", "", 0, 1),
         Field("parked", INTEGER, "batches set aside as poison", "", 0, _COUNT_MAX),
         Field("gaps", INTEGER, "unclean restarts that lost open readings", "", 0, _COUNT_MAX),
+        Field(
+            "backlog_growing_s", FLOAT, "age of what waits, while it grows; else 0", "s", 0, 1e10
+        ),
+        Field("links", INTEGER, "links of the gateway", "", 0, _COUNT_MAX),
+        Field("links_down", INTEGER, "of these: down", "", 0, _COUNT_MAX),
+        Field("link_errors", INTEGER, "errors of all links since its start", "", 0, _COUNT_MAX),
+        Field("link_error_share", FLOAT, "failed of the last hour's reads", "", 0, 1),
+        Field("card_life_used", FLOAT, "of the card's life, where the card tells", "", 0, 2),
         Field("clock", TEXT, "how the gateway's clock is trusted"),
         Field("version", TEXT, "version of the agent"),
     ),
@@ -200,10 +218,16 @@ CLOUD_KINDS: dict[str, Kind] = {
         DEVICE_REGISTRY,
         INGESTOR_HEALTH,
         INGESTOR_PROBE,
+        *ZONE_KINDS.values(),
+        RULE_STATE,
+        WATCH_HEALTH,
+        BIN_FORECAST,
     )
 }
 
-PER_GATEWAY = frozenset(CLOUD_KINDS) - {DEVICE_HEALTH.name, DEVICE_REGISTRY.name}
+PER_GATEWAY = frozenset(CLOUD_KINDS) - {
+    *(DEVICE_HEALTH.name, DEVICE_REGISTRY.name, RULE_STATE.name, BIN_FORECAST.name),
+}
 """Kinds with one series a gateway (or ingestor): few, whatever the city's size."""
 
 
@@ -237,12 +261,25 @@ def of_sites(kind: Kind) -> Kind:
     )
 
 
+def of_days(kind: Kind) -> Kind:
+    """What a day looks like, of devices or of sites: the same fields as its hours."""
+    return msgspec.structs.replace(kind, name=f"{kind.name}_day", about=f"a day: {kind.about}")
+
+
 STORED_KINDS: dict[str, Kind] = {**KINDS, **CLOUD_KINDS}
 """Everything a store can be asked for in the buckets `city` and `city_health`."""
 
-ROLLED_UP_KINDS: dict[str, Kind] = {
+HOUR_KINDS: dict[str, Kind] = {
     **{name: rolled_up(kind) for name, kind in KINDS.items()},
     **{f"{name}_site": of_sites(kind) for name, kind in KINDS.items()},
+}
+"""What an hour is, of a device and of a site."""
+
+ROLLED_UP_KINDS: dict[str, Kind] = {
+    **HOUR_KINDS,
+    **{f"{name}_day": of_days(kind) for name, kind in HOUR_KINDS.items()},
     GATEWAY_COMPLETENESS.name: GATEWAY_COMPLETENESS,
+    DEVICE_INCIDENT.name: DEVICE_INCIDENT,
+    RULE_CHANGE.name: RULE_CHANGE,
 }
 """Everything a store can be asked for in `city_hourly`."""

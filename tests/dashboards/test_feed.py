@@ -67,7 +67,7 @@ def test_a_field_that_only_an_older_reading_has_is_found_at_start(tmp_path):
         newest = reading("bay-05", "parking_spot", now_ms - 1000, battery_v=3.6)
         await store_lines(path, [newest])
         async with running(path) as (_, patches):
-            first = await heard(patches, lambda patch: bool(patch.marks))
+            first = await heard(patches, lambda patch: state_in(patch, "bay-05") is not None)
             assert state_in(first, "bay-05") is State.OCCUPIED
 
     asyncio.run(scenario())

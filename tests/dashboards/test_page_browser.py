@@ -11,6 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, sync_playwright
 from playwright.sync_api import Page as Tab
 
+from ingest.stores import Row
+from ingest.stores.live import Change
 from tests.dashboards.page_process import page
 from tests.dashboards.small_city import bay, place, store_now, whole_city
 from wire.clock import SystemClock
@@ -211,3 +213,36 @@ def test_day_and_night_and_both_languages(browser, store):
         marker(tab, "bay-01").wait_for()
         assert tab.evaluate("document.documentElement.lang") == "en"
         assert tab.evaluate("document.documentElement.dataset.theme") == "night"
+
+
+def test_a_city_of_many_sites_begins_with_the_largest_and_draws_another_when_it_is_chosen(
+    browser, tmp_path
+):
+    now_ms = CLOCK.now_ms()
+    changes = [
+        each
+        for site in range(8)
+        for bay_number in range(3 if site == 3 else 2)
+        for each in bay_of_site(site, bay_number, now_ms)
+    ]
+    store_now(tmp_path / "city.db", changes)
+    with page(tmp_path / "city.db") as running, opened(browser, running.address, WALL) as tab:
+        marker(tab, "bay-3-0").wait_for()
+        assert tab.locator("[data-device]").count() == 3
+        tab.click('button[data-site="site-5"]')
+        marker(tab, "bay-5-1").wait_for()
+        assert tab.locator("[data-device]:visible").count() == 2
+
+
+def bay_of_site(site: int, number: int, now_ms: int) -> list[Change]:
+    """What the registry says of a bay, and its newest reading."""
+    tags = {"gateway": f"gw-{site}", "site": f"site-{site}", "zone": "main"}
+    tags["device"] = f"bay-{site}-{number}"
+    known: dict[str, int | float | str] = {
+        "kind": "parking_spot", "label": "Bay", "expiry_s": 1560.0, "maintenance": 0,
+        "latitude": 5.5 + site / 100 + number / 10_000, "longitude": 95.3,
+    }  # fmt: skip
+    return [
+        Change("device_registry", Row(now_ms - 9000, tags, known)),
+        Change("parking_spot", Row(now_ms - 3000, tags, {"occupied": number % 2})),
+    ]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import subprocess
+import time
+from collections.abc import Callable
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
+import zstandard
 
 from tests.dashboards.page_process import COMMAND, ROOT, page
-from tests.dashboards.small_city import store_now, whole_city
+from tests.dashboards.small_city import bay, store_now, whole_city
 from wire.clock import CityTime, SystemClock
 
 
-def test_the_page_answers_and_a_signal_ends_it_within_a_second(tmp_path):
+def test_the_page_answers_and_a_signal_ends_it(tmp_path):
     now_ms = SystemClock().now_ms()
     store_now(tmp_path / "city.db", whole_city(now_ms))
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,6 +45,55 @@ def test_the_state_is_plain_json_with_ages(tmp_path):
         assert bin_["time_ms"] == now_ms - 3000
         assert bin_["age_s"] == pytest.approx((city["now_ms"] - bin_["time_ms"]) / 1000)
         assert bin_["site"] == "pasar-inpres"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
+def test_the_state_comes_compressed_as_it_is_asked_for(tmp_path, coding):
+    store_now(tmp_path / "city.db", whole_city(SystemClock().now_ms()))
+    with page(tmp_path / "city.db") as running:
+        headers = {"Accept-Encoding": coding}
+        with urlopen(Request(f"{running.address}api/state", headers=headers)) as answer:
+            body, said = answer.read(), answer.headers.get("Content-Encoding", "identity")
+        assert said == coding
+        opened = {"gzip": gzip.decompress, "zstd": unpacked, "identity": bytes}[coding](body)
+        assert len(json.loads(opened)["devices"]) == 11
+
+
+def test_who_has_the_newest_state_is_told_so_and_not_sent_it_again(tmp_path):
+    store_now(tmp_path / "city.db", whole_city(SystemClock().now_ms()))
+    with page(tmp_path / "city.db") as running:
+        while True:  # a look at the store may come between the two
+            with urlopen(f"{running.address}api/state") as answer:
+                headers = {"If-None-Match": answer.headers["ETag"]}
+            try:
+                urlopen(Request(f"{running.address}api/state", headers=headers)).close()
+            except HTTPError as error:
+                assert (error.code, error.read()) == (304, b"")
+                break
+
+
+def test_the_state_follows_the_store_while_it_is_asked_for(tmp_path):
+    now_ms = SystemClock().now_ms()
+    store_now(tmp_path / "city.db", whole_city(now_ms))
+    with page(tmp_path / "city.db") as running:
+
+        def state() -> str:
+            devices = json.loads(running.get("api/state")[1])["devices"]
+            return next(str(each["state"]) for each in devices if each["name"] == "bay-02")
+
+        assert state() == "free"
+        store_now(tmp_path / "city.db", [bay("bay-02", now_ms + 1000, 1)])
+        wait_until(lambda: state() == "occupied")
+
+
+def wait_until(condition: Callable[[], bool], within_s: float = 30.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+
+
+def unpacked(body: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().stream_reader(body).read()
 
 
 def test_city_time_is_the_one_it_was_given(tmp_path):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from devices.reading import Reading, Value
-from ingest.guard import Envelope
+from ingest.guard import SEAL_MS
 from wire.batch import CONTENT_TYPE, BatchKey, digest, encode_batch
 from wire.line import format_line
+from wire.mqtt import Message
 from wire.topics import Leaf, topic
 
 NOW_MS = 1_790_000_000_000
@@ -36,8 +37,9 @@ def envelope(
     gateway: str = GATEWAY,
     leaf: Leaf = Leaf.BATCH,
     seal_ms: int = NOW_MS,
-) -> Envelope:
+) -> Message:
     """A message of these lines, or of these bytes; without a sequence it is a snapshot."""
     payload = content if isinstance(content, bytes) else encode_batch(content)
     key = None if sequence is None else key_of(payload, sequence).pack()
-    return Envelope(topic(gateway, leaf), payload, CONTENT_TYPE, key, str(seal_ms))
+    user = ((SEAL_MS, str(seal_ms)),)
+    return Message(topic(gateway, leaf), payload, 1, False, CONTENT_TYPE, key, user)

@@ -320,3 +320,38 @@ def test_the_watch_counts_what_gateways_say_over_the_broker(tmp_path):
 
     with Mosquitto(tmp_path / "broker") as broker:
         asyncio.run(main(broker))
+
+
+@pytest.mark.parametrize("rows_max", [1_000_000, 10])
+def test_gateways_that_are_counted_together_have_each_their_own_day(
+    town, monkeypatch: pytest.MonkeyPatch, rows_max: int
+) -> None:
+    """Also where an answer for all of them would be cut: what it leaves out isn't missing."""
+    names = [f"gw-{number}" for number in range(7)]
+
+    async def story(here: Town) -> None:
+        monkeypatch.setattr("ingest.account_answers.ROWS_MAX", rows_max)
+        lines = []
+        for number, name in enumerate(names):
+            status = Status(name, True, time_ms=NOON, epoch=EPOCH.hex(), newest_sequence=5 + number)
+            here.accounts.hear(status)
+            tags = f"device={name},gateway={name},site=pasar,zone=main"
+            lines += [
+                f'gateway_batch,{tags} epoch="{EPOCH.hex()}",lag_ms=9i,readings=60i,rejected=0i,'
+                f"sequence={sequence}i {TODAY + sequence * MINUTE_MS}"
+                for sequence in range(1, 6)
+            ]
+        assert await here.store.write(Bucket.CITY, lines) == Written()
+        city = {name: inventory(name, f"bay-of-{name}") for name in names}
+        await here.accounts.round(city, here.clock.at_ms)
+        query = Query(
+            kind="gateway_completeness",
+            fields=("stored", "missing"),
+            start_ms=0,
+            stop_ms=2**52,
+            bucket=Bucket.HOURLY,
+        )
+        found = {row.tags["device"]: row.fields for row in await here.store.read(query)}
+        assert found == {name: {"stored": 5, "missing": n} for n, name in enumerate(names)}
+
+    town(story)

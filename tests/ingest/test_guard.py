@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from ingest.guard import (
     HOUR_MS,
+    LINES_MAX,
+    SEAL_MS,
     Checked,
     Deferred,
-    Envelope,
     Limits,
     Noise,
     Refused,
@@ -22,15 +23,16 @@ from ingest.guard import (
 )
 from simulators.fleet import FleetGateway
 from tests.ingest.batches import EPOCH, GATEWAY, NOW_MS, envelope, key_of, line, lines
-from wire.batch import CONTENT_TYPE, BatchKey, encode_batch
+from wire.batch import CONTENT_TYPE, RAW_BYTES_MAX, BatchKey, encode_batch
 from wire.line import LINE_PATTERNS
+from wire.mqtt import Message
 from wire.topics import Leaf
 
 LIMITS = Limits()
 JUDGEMENTS = (Checked, Refused, Deferred, Noise)
 
 
-def judged(message: Envelope, **more):
+def judged(message: Message, **more):
     return check(message, NOW_MS, LIMITS, **more)
 
 
@@ -118,7 +120,7 @@ def test_a_topic_without_a_gateways_name_is_noise(topic):
 
 
 def test_an_empty_message_is_a_probe():
-    assert judged(Envelope(f"gampong/v1/{GATEWAY}/batch", b"")) == Noise("probe")
+    assert judged(Message(f"gampong/v1/{GATEWAY}/batch", b"", 1, False)) == Noise("probe")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,8 @@ def test_a_newer_format_or_dictionary_is_deferred():
 
 @pytest.mark.parametrize("text", [None, "", "soon", "-1", "17", "١٧٩٠٠٠٠٠٠٠٠٠٠", str(10**15)])
 def test_a_seal_time_that_can_not_be_is_left_out(text):
-    checked = judged(msgspec.structs.replace(envelope(lines(1)), seal_ms=text))
+    user = () if text is None else ((SEAL_MS, text),)
+    checked = judged(msgspec.structs.replace(envelope(lines(1)), user=user))
     assert checked.seal_ms is None
     assert len(checked.lines) == 1
 
@@ -205,7 +208,8 @@ PAYLOADS = st.binary() | RAW.map(compressed) | st.lists(st.sampled_from(lines(9)
 def test_no_message_raises_and_every_line_is_this_gateways(topic, payload, type_, data, seal_ms):
     if data and len(data) == 8:  # a true key for whatever the payload is
         data = key_of(payload, int.from_bytes(data) % 2**53 or 1).pack()
-    message = Envelope(topic, payload, type_, data, seal_ms)
+    user = () if seal_ms is None else ((SEAL_MS, seal_ms),)
+    message = Message(topic, payload, 1, False, type_, data, user)
     result = judged(message)
     assert isinstance(result, JUDGEMENTS)
     if isinstance(result, Checked):
@@ -252,4 +256,32 @@ def test_a_batch_sorted_out_at_once_is_as_if_line_by_line(readings, age_ms, owne
     assert (at_once is None) == bool(slowly.rejected)
     if at_once is not None:
         assert [*at_once.lines] == [*slowly.lines]
-        assert (at_once.lines.text, at_once[1:]) == (slowly.lines.text, slowly[1:])
+        assert at_once.lines.text == slowly.lines.text
+        assert (at_once.rejected, at_once.late_hours) == ([], slowly.late_hours)
+
+
+def test_a_text_with_blanks_in_it_moves_no_time():
+    content = [
+        line("bay-1", NOW_MS - 5 * HOUR_MS, firmware="v 1.2 beta 3", occupied=1),
+        line("bay-2", NOW_MS, occupied=0),
+        line("bay-3", NOW_MS - 1, firmware=" ", occupied=0),
+    ]
+    raw = "".join(f"{text}\n" for text in content).encode()
+    at_once = sort_out_at_once(raw, GATEWAY, NOW_MS, Limits())
+    slowly = sort_out(content, GATEWAY, NOW_MS, Limits())
+    assert at_once is not None
+    assert at_once.late_hours == slowly.late_hours != ()
+    assert [*at_once.lines] == [*slowly.lines]
+    too_old = [line("bay-1", NOW_MS - 100 * 24 * HOUR_MS, firmware="a b", occupied=1), *content]
+    raw = "".join(f"{text}\n" for text in too_old).encode()
+    assert sort_out_at_once(raw, GATEWAY, NOW_MS, Limits()) is None
+
+
+def test_no_batch_within_the_bounds_has_more_lines_than_there_can_be():
+    shortest = b"environment,device=a,site=a,zone=a snr_db=1 1790000000000\n"
+    raw = shortest * (RAW_BYTES_MAX // len(shortest))
+    out = sort_out_at_once(raw, GATEWAY, NOW_MS, Limits())
+    assert out is not None
+    assert len(out.lines) == len(raw) // len(shortest) < LINES_MAX
+    assert judged(envelope(compressed(b"\n" * (LINES_MAX + 1)))).reason == "text"
+    assert len(judged(envelope(compressed(b"x\n" * LINES_MAX))).rejected) == LINES_MAX

@@ -252,6 +252,38 @@ def test_while_the_store_is_away_nobody_listens_and_afterwards_all_is_stored(tmp
     asyncio.run(main())
 
 
+def test_many_gateways_are_told_together_and_each_hears_its_own(tmp_path, mosquitto):
+    async def main() -> None:
+        settings = configuration(tmp_path, mosquitto)
+        async with contextlib.AsyncExitStack() as stack:
+            gateways = [await stack.enter_async_context(Gateway(mosquitto)) for _ in range(5)]
+            ingestor, _ = await stack.enter_async_context(ingesting(settings))
+            for sequence in range(1, 21):
+                for place, gateway in enumerate(gateways):
+                    gateway.send(lines(1 + place, now_ms(), f"bay{sequence}"), sequence)
+            for place, gateway in enumerate(gateways):
+                for sequence in range(1, 21):
+                    assert (await gateway.fate(sequence)).stored == 1 + place
+            assert ingestor.counters.writes < 100
+            assert ingestor.counters.confirmed == 100
+
+    asyncio.run(main())
+
+
+def test_a_broker_that_lets_nobody_confirm_is_noticed(tmp_path):
+    async def main() -> None:
+        (tmp_path / "acl").write_text("topic read #\ntopic write gampong/v1/+/batch\n")
+        with Mosquitto(tmp_path, config=f"acl_file {tmp_path}/acl") as broker:
+            async with (
+                ingesting(configuration(tmp_path, broker)) as (ingestor, _),
+                Gateway(broker) as gateway,
+            ):
+                gateway.send(lines(1, now_ms()), 1)
+                await eventually(lambda: ingestor.counters.confirm_refused["0x87"])
+
+    asyncio.run(main())
+
+
 def test_a_short_lock_is_waited_for_and_nothing_is_held(tmp_path, mosquitto):
     async def main() -> None:
         async with (

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from ingest.arrivals import Arrival
 from ingest.counters import Counters
 from ingest.guard import Checked, Limits, check
-from ingest.joiner import Joiner, Taken
+from ingest.joiner import LATE_LINES_MAX, Joiner, Rejections, Taken
 from ingest.stores import Store
 from ingest.stores.configuration import SqliteSettings
 from ingest.stores.open import open_store
@@ -28,9 +29,10 @@ class Told:
         self.groups: list[list[Taken]] = []
         self.held: list[Taken] = []
 
-    async def written(self, batches: Sequence[tuple[Taken, dict[int, str]]]) -> None:
-        self.groups.append([batch for batch, _ in batches])
-        self.written_lines += sum(len(batch.checked.lines) for batch, _ in batches)
+    async def written(self, batches: Sequence[Taken], rejected: Rejections) -> None:
+        assert not rejected
+        self.groups.append([*batches])
+        self.written_lines += sum(len(batch.checked.lines) for batch in batches)
 
     async def kept(self, batches: Sequence[Taken], reason: str, retry_after_s: float) -> None:
         self.held += batches
@@ -41,7 +43,7 @@ def taken(count: int, sequence: int = 1, live: bool = True) -> Taken:
     message = envelope(lines(count, now_ms, f"bay{sequence}"), sequence)
     checked = check(message, now_ms, Limits())
     assert isinstance(checked, Checked)
-    return Taken(checked, CLOCK.monotonic(), live, asyncio.Event())
+    return Taken(checked, CLOCK.monotonic(), live, Arrival(message, 0, lambda: None))
 
 
 @asynccontextmanager
@@ -92,3 +94,56 @@ def test_live_batches_go_before_backfill(tmp_path):
 def test_a_batch_larger_than_a_write_goes_in_pieces(tmp_path):
     told, counters = run(tmp_path, [taken(9_999)])
     assert (len(told.groups), counters.writes) == (1, 2)
+
+
+def test_what_comes_soon_after_a_write_goes_together_in_the_next(tmp_path):
+    told, counters = Told(), Counters()
+
+    async def main() -> None:
+        async with opened(tmp_path) as store, asyncio.TaskGroup() as group:
+            joiner = Joiner(store, told, CLOCK, counters, 5000, 0.5)
+            running = group.create_task(joiner.run())
+            joiner.add(taken(1, 1))
+            await eventually(lambda: told.written_lines == 1)
+            for number in range(2, 12):  # the store is idle, the last write just began
+                joiner.add(taken(1, number))
+                await asyncio.sleep(0.001)
+            await eventually(lambda: told.written_lines == 11)
+            running.cancel()
+
+    asyncio.run(main())
+    assert counters.writes == 2
+
+
+def test_a_large_live_batch_goes_alone_and_before_backfill_that_would_fit(tmp_path):
+    async def main() -> None:
+        async with opened(tmp_path) as store:
+            joiner = Joiner(store, Told(), CLOCK, Counters(), 5000, 0.1)
+            for batch in (*late, large):
+                joiner.add(batch)
+            assert joiner._take() == [large]
+            assert joiner._take() == late
+
+    late = [taken(10, number, live=False) for number in range(1, 101)]
+    large = taken(6_000, 101)
+    asyncio.run(main())
+
+
+def test_backfill_without_room_leaves_room_for_live(tmp_path):
+    async def main() -> None:
+        async with opened(tmp_path) as store:
+            joiner = Joiner(store, Told(), CLOCK, Counters(), 5000, 0.1)
+            number = 0
+            while joiner.has_room(live=False):
+                number += 1
+                joiner.add(taken(1000, number, live=False))
+            assert number * 1000 == LATE_LINES_MAX
+            assert joiner.has_room(live=True)
+            async with asyncio.timeout(1), asyncio.TaskGroup() as group:
+                waiting = group.create_task(joiner.room(live=False))
+                await joiner.room(live=True)
+                running = group.create_task(joiner.run())
+                await waiting  # until a write has begun
+                running.cancel()
+
+    asyncio.run(main())

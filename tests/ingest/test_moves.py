@@ -10,7 +10,7 @@ import pytest
 from gampong.cli import main
 from ingest.moves import Move, leave_move, waiting_moves
 from ingest.registry import Owner, Registry
-from ingest.watch import save_registry
+from ingest.watch import load_registry, save_registry
 from tests.ingest.batches import line
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting, toml_of
 from tests.ingest.test_ingestor import letters, stored
@@ -45,9 +45,11 @@ def test_an_accepted_claim_brings_its_dead_letters_back_from_its_date_on(tmp_pat
             await eventually(lambda: "bay-1" in watch.registry.file.owners, "it is announced")
             early_ms = clock.now_ms()
             announce(after, "bay-1")
-            await eventually(lambda: watch.registry.file.claims, "the claim is seen")
+            kept = tmp_path / "registry.json"
+            await eventually(lambda: load_registry(kept).claims, "the claim is kept")
             async with ingesting(settings) as (ingestor, store):
                 late_ms = clock.now_ms()
+                await eventually(lambda: ingestor.owner_of("bay-1", late_ms), "the owner is told")
                 after.send([line("bay-1", early_ms - 1), line("bay-1", late_ms)], 1)
                 assert (await after.fate(1)).rejected == {"claim": 2}
                 assert await asyncio.to_thread(main, ["ingest", "replay", file]) == 0

@@ -10,12 +10,13 @@ from ingest.health import (
     AGE_MAX_S,
     Heard,
     clean_text,
-    device_points,
+    device_facts,
     device_state,
+    gateway_fact,
     gateway_online,
-    gateway_point,
     registry_points,
 )
+from ingest.rates import Rates
 from ingest.stores.kinds import CLOUD_KINDS
 from wire.line import line_pattern
 from wire.messages import Inventory, InventoryDevice, Ledger, Place, Status
@@ -49,18 +50,22 @@ def test_a_gateway_without_a_status_for_three_minutes_is_offline() -> None:
 
 
 def test_a_device_never_heard_is_silent_not_absent() -> None:
-    (line,) = device_points(CITY, {}, ONLINE, 1_790_000_000_000, 100.0)
+    (fact,) = device_facts(CITY, {}, ONLINE, 1_790_000_000_000, 100.0)
+    line = fact.line(1_790_000_000_000)
     assert 'state="silent"' in line
     assert f"age_s={AGE_MAX_S:.0f}," in line
 
 
 def test_every_health_line_is_inside_the_grammar_of_its_kind() -> None:
-    lines = [
-        *device_points(CITY, {"bay-1": 1_789_999_990_000}, ONLINE, 1_790_000_000_000, 100.0),
-        gateway_point(CITY, ONLINE, 1_790_000_000_000, 100.0),
-        gateway_point(CITY, None, 1_790_000_000_000, 100.0),
-        *registry_points(CITY, 1_790_000_000_000),
+    now_ms = 1_790_000_000_000
+    newest, shows = {"bay-1": now_ms - 10_000}, {"bay-1": "free"}
+    rates = Rates().hear(ONLINE.status, 100.0, 0.0)
+    facts = [
+        *device_facts(CITY, newest, ONLINE, now_ms, 100.0, shows),
+        gateway_fact(CITY, ONLINE, now_ms, 100.0, rates),
+        gateway_fact(CITY, None, now_ms, 100.0),
     ]
+    lines = [*(fact.line(now_ms) for fact in facts), *registry_points(CITY, now_ms)]
     for line in lines:
         kind = CLOUD_KINDS[line.partition(",")[0]]
         without_gateway = line.replace(",gateway=mahirah-01", "")

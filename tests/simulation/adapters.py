@@ -7,16 +7,15 @@ client and a clean session for each connection, nothing sent twice, one exceptio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from edge import broker as edge_broker
 from ingest import broker as ingest_broker
-from ingest.guard import Envelope
 from tests.simulation.broker import Message, Session, Subscription
 from tests.simulation.client import ANSWER_S, NETWORK, Client, Gone
 from tests.simulation.process import PROCESS
+from wire import mqtt
 from wire.configuration import Broker as BrokerSettings
 
 EDGE_RECEIVE_MAX = 256
@@ -120,18 +119,32 @@ class IngestConnection:
         await self._ask(lambda session: NETWORK[-1].broker.unsubscribe(session, topic_filter))
 
     async def messages(self) -> AsyncIterator[ingest_broker.Received]:
+        while True:
+            for message in await self.several():
+                yield ingest_broker.Received(message)
+
+    async def several(self) -> list[mqtt.Message]:
         try:
-            async for number, message, _ in self._client.arrivals():
-                yield ingest_broker.Received(_envelope(message), number)
+            return [_heard(number, message) for number, message, _ in await self._client.several()]
         except Gone as gone:
             raise ingest_broker.Lost(gone.reason) from gone
 
     async def acknowledge(self, received: ingest_broker.Received) -> None:
-        assert isinstance(received.handle, int)
+        self.acknowledge_all([received.envelope])
+
+    def acknowledge_all(self, messages: Sequence[mqtt.Message]) -> None:
         try:
-            self._client.acknowledge(received.handle)
+            for message in messages:
+                assert message.mid is not None
+                self._client.acknowledge(message.mid)
         except Gone as gone:
             raise ingest_broker.Lost(gone.reason) from gone
+
+    async def tell(
+        self, messages: Sequence[tuple[str, bytes]], expiry_s: int, refused: Callable[[str], None]
+    ) -> None:
+        for topic, payload in messages:
+            await self.publish(topic, payload, expiry_s, refused)
 
     async def publish(
         self,
@@ -155,14 +168,15 @@ class IngestConnection:
             raise ingest_broker.Lost(gone.reason) from gone
 
 
-def _envelope(message: Message) -> Envelope:
-    user: dict[str, Any] = dict(message.user)
-    return Envelope(
+def _heard(number: int, message: Message) -> mqtt.Message:
+    return mqtt.Message(
         message.topic,
         message.payload,
+        number,
+        message.retain,
         message.content_type,
         message.correlation,
-        user.get(ingest_broker.SEAL_MS),
+        message.user,
     )
 
 

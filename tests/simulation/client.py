@@ -166,6 +166,19 @@ class Client:
             yield item
         raise self._gone()
 
+    async def several(self) -> list[tuple[int, Message, bool]]:
+        """What has arrived, at least one."""
+        some: list[tuple[int, Message, bool]] = []
+        while not some or not self._inbox.empty():
+            item = await self._inbox.get()
+            if item is None:
+                self._inbox.put_nowait(None)
+                break
+            some.append(item)
+        if not some:
+            raise self._gone()
+        return some
+
     def arrived(self, number: int, message: Message, retained: bool) -> None:
         if self._lost is None and self.process.trip("arrived"):
             self._inbox.put_nowait((number, message, retained))

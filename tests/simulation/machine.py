@@ -12,7 +12,6 @@ from devices.chirpstack import Uplink
 from edge.agent import run_agent
 from edge.configuration import (
     CloudBroker,
-    Container,
     Device,
     EdgeConfiguration,
     Gateway,
@@ -21,6 +20,7 @@ from edge.configuration import (
     UplinkSettings,
 )
 from edge.link_settings import ChirpStack, UartPort
+from edge.mounting import Container
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxError
 from tests.edge.disk.platter import Image

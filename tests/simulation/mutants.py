@@ -26,7 +26,7 @@ from edge.timekeeping import Timekeeping
 from edge.uplink import Uplink
 from edge.window import Window
 from ingest.dead_letters import DeadLetters
-from ingest.joiner import Joiner, _shared_out
+from ingest.joiner import Joiner
 from tests.simulation.schedule import simulate
 from wire.messages import Fate
 from wire.topics import Leaf
@@ -36,15 +36,14 @@ Patch = tuple[Any, str, Any]
 
 
 async def _told_before(self: Any, group: Any) -> None:
-    await self._outcomes.written(_shared_out(group, {}))
+    await self._outcomes.written(group, {})
     await self._store_all([line for batch in group for line in batch.checked.lines])
 
 
 def _acknowledged_before(real: Callable[..., Any]) -> Callable[..., Any]:
-    async def uplink(self: Any, link: str, heard: Any) -> None:
-        coroutine = real(self, link, heard)
-        coroutine.send(None)  # up to where it waits for the commit
-        self.__dict__.setdefault("_abandoned", []).append(coroutine)
+    def uplink(self: Any, link: str, heard: Any, answered: Any) -> None:
+        real(self, link, heard, lambda _: None)
+        answered(None)
 
     return uplink
 

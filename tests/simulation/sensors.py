@@ -108,9 +108,11 @@ class Radio:
 
     async def _take(self, number: int, uplink: Uplink) -> bool:
         machine, process = self._machine, PROCESS.get()
-        try:
-            await self._sink.uplink(self.name, uplink)
-        except NotAccepted:
+        answer: asyncio.Future[NotAccepted | None] = asyncio.get_running_loop().create_future()
+        self._sink.uplink(
+            self.name, uplink, lambda refused: None if answer.done() else answer.set_result(refused)
+        )
+        if await answer is not None:
             return False
         if process is None or not process.trip("acknowledge"):
             return False
@@ -124,7 +126,11 @@ class Radio:
 
 
 def make_links(
-    configuration: Any, sink: Sink, clock: Clock, trusted: Callable[[], bool]
+    configuration: Any,
+    sink: Sink,
+    clock: Clock,
+    trusted: Callable[[], bool],
+    newest_ms: Callable[[str], int | None],
 ) -> Sequence[Any]:
     """In place of `edge.links.make.make_links`."""
     process = PROCESS.get()

@@ -32,6 +32,9 @@ from wire.messages import Fate, Ledger
 MOVING = ("journal", "seal", "confirm", "park", "new_epoch", "resend_since")
 """Calls that move readings in the ledger, when they return something."""
 
+COUNTING = {"journal": 2, "seal": 3}
+"""Calls that commit counts, and which argument holds them."""
+
 _LETTER = re.compile(r'"line":"(.*?)(?<!\\)"')
 
 
@@ -47,6 +50,7 @@ class Account(msgspec.Struct):
     deaths: list[float] = []
     failing: list[tuple[float, float]] = []  # when the disk refused
     orphans: set[Mark] = set()  # were on a card that is gone
+    suppressed: int = 0  # by every card that this one has had
     ledger: Ledger = Ledger()
     told: Ledger | None = None
     """What the agent itself last told, open readings included."""
@@ -131,6 +135,8 @@ class Truth:
                 self.times.learnt(process.name, machine.boot, args[1])
                 if why := self.times.wrong_offset(machine.clock, machine.stepped, args[1]):
                     self.problem(f"{process.name}: {why}")
+        if name in COUNTING:
+            account.suppressed += args[COUNTING[name]]["suppressed", ""]
         if name in MOVING and result and process.executor is not None:
             outbox: Outbox = process.executor.opened
             self._ledger(process.name, account, outbox.ledger(Counter(), 0))
@@ -187,6 +193,7 @@ class Truth:
             sent=dict(account.sent),
             sealed={},
             sealed_at={},
+            suppressed=0,
             deaths=list(account.deaths),
             failing=list(account.failing),
         )

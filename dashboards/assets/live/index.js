@@ -1,9 +1,10 @@
-// The live state that every part of the page draws from. The server begins it with a snapshot and
+// The live state that every part of the page draws from. It is begun with a snapshot, and the server
 // sends patches; ages run by the city's clock here, so that nothing is sent while nothing happens.
 import { markRaw, reactive, shallowReactive } from "vue";
 
 const READINGS_SHOWN = 30;
 const SILENT_AFTER_MS = 5000; // the server says something each second
+const AGAIN_MS = 1000;
 const ZONE_MS = 7 * 3600000; // Western Indonesia Time, no daylight saving
 
 export const city = reactive({
@@ -22,17 +23,38 @@ export const city = reactive({
 
 const clock = { cityMs: 0, at: 0, rate: 1, heardAt: 0 };
 const markListeners = new Set();
+let early = []; // patches that came before the snapshot; null once it is there
 
-export function begin(setting, snapshot) {
+export function begin(setting) {
   city.setting = markRaw(setting);
   clock.rate = setting.rate;
-  apply(snapshot);
+  fetchSnapshot();
   document.documentElement.lang = setting.language;
   setNight(storedNight() ?? matchMedia("(prefers-color-scheme: dark)").matches, false);
   setInterval(tick, 500);
 }
 
+// Many pages share one answer of the server's, which may be one change old: what came meanwhile is
+// put on top of it.
+async function fetchSnapshot() {
+  try {
+    const answer = await fetch(`${window.path_prefix ?? ""}/api/board`);
+    if (!answer.ok) throw new Error(`/api/board: ${answer.status}`);
+    const snapshot = await answer.json();
+    const later = early.filter((patch) => patch.number > snapshot.number);
+    early = null;
+    [snapshot, ...later].forEach(apply);
+  } catch (error) {
+    console.info(error);
+    setTimeout(fetchSnapshot, AGAIN_MS);
+  }
+}
+
 export function apply(patch) {
+  if (early !== null) {
+    early.push(patch);
+    return;
+  }
   const wall = performance.now();
   Object.assign(clock, { cityMs: patch.now_ms, at: wall, heardAt: wall });
   city.readAt = patch.read_ms;
@@ -40,7 +62,8 @@ export function apply(patch) {
   const marks = patch.marks ?? [];
   for (const mark of marks) city.devices[mark.id] = markRaw(mark);
   if (marks.length) for (const listener of markListeners) listener(marks);
-  const readings = (patch.readings ?? []).map(markRaw).reverse();
+  const shown = city.readings[0]?.number ?? 0;
+  const readings = (patch.readings ?? []).filter((seen) => seen.number > shown).map(markRaw).reverse();
   if (readings.length) {
     city.readings.unshift(...readings);
     city.readings.splice(READINGS_SHOWN);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from edge.configuration import OutboxSettings
@@ -101,7 +101,7 @@ class Rig:
         """A line like no other before it."""
         self.count += 1
         time_ms = self.clock.ms if time_ms is None else time_ms
-        device = f"bay-{self.count}"
+        device = f"bay-{self.count:06d}"
         fields = f'firmware="{noise}",occupied=1i' if noise else "occupied=1i"
         text = f"parking_spot,device={device},site=pasar,zone=a {fields} {time_ms}"
         return Line(text, device, "parking_spot", time_ms, event)
@@ -151,3 +151,11 @@ def fate(sealed: Sealed, rejected: dict[str, int] | None = None) -> Fate:
     rejected = rejected or {}
     stored = sealed.readings - sum(rejected.values())
     return Fate(sealed.key.sequence, sealed.key.digest, stored, rejected)
+
+
+def by_device(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Each device's lines in their order, which is all of the order that a batch keeps."""
+    devices: dict[str, list[str]] = {}
+    for text in texts:
+        devices.setdefault(text.split(",", 2)[1], []).append(text)
+    return devices

@@ -11,7 +11,7 @@ import pytest
 from edge.outbox_reader import count_uplinks
 from edge.outbox_room import KEYS_KEPT_MS
 from edge.records import Line
-from tests.edge.outbox.rig import DAY_MS, counts, fate
+from tests.edge.outbox.rig import DAY_MS, by_device, counts, fate
 from wire.batch import COMPRESSED_BYTES_MAX, RAW_BYTES_MAX, decode_batch, digest
 from wire.messages import Fate
 
@@ -47,7 +47,9 @@ def test_a_seal_is_split_within_the_bounds_of_the_wire(rig):
     texts = [decode_batch(sealed.payload) for sealed in batches]
     assert all(len(sealed.payload) <= COMPRESSED_BYTES_MAX for sealed in batches)
     assert all(sum(len(t) + 1 for t in text) <= RAW_BYTES_MAX for text in texts)
-    assert [t for text in texts for t in text] == [line.text for line in lines]
+    packed = [t for text in texts for t in text]
+    assert by_device(packed) == by_device([line.text for line in lines])
+    assert all(text == sorted(text, key=lambda t: t.split(",")[:2]) for text in texts)
     assert rig.ledger().waiting == 9000
 
 

@@ -95,7 +95,7 @@ def test_export_without_a_gateway_is_the_lines_as_they_are(rig, capsys):
     rig.seal(lines)
     _, out, _ = run(capsys, "export", rig.path)
     assert out.splitlines() == [line.text for line in lines]
-    assert [parse_line(line)[0].device for line in out.splitlines()] == ["bay-1", "bay-2"]
+    assert [parse_line(line)[0].device for line in out.splitlines()] == ["bay-000001", "bay-000002"]
 
 
 def test_without_a_gateway_export_warns_that_these_would_be_other_points(rig, toml, capsys):

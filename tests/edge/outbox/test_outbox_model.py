@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge.records import Line, Sealed
-from tests.edge.outbox.rig import Rig, counts, fate
+from tests.edge.outbox.rig import Rig, by_device, counts, fate
 from wire.batch import decode_batch
 from wire.messages import Fate
 
@@ -74,7 +74,8 @@ class OutboxAgainstModel(RuleBasedStateMachine):
         before = self.rig.outbox._connection.total_changes
         batches = self.rig.seal(lines, states)
         texts = [*model.journal, *(line.text for line in lines)]
-        assert [t for sealed in batches for t in decode_batch(sealed.payload)] == texts
+        packed = [t for sealed in batches for t in decode_batch(sealed.payload)]
+        assert by_device(packed) == by_device(texts)
         for sealed in batches:
             assert sealed.key.sequence > max(self.known, default=0)
             self.known[sealed.key.sequence] = sealed

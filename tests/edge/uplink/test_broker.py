@@ -7,10 +7,7 @@ import contextlib
 import os
 import signal
 import ssl
-import subprocess
-from pathlib import Path
 
-import mqttium
 import pytest
 
 from edge.broker import (
@@ -23,22 +20,22 @@ from edge.broker import (
     ssl_context,
 )
 from tests.edge.uplink.far_side import WAIT_S, retained, until
+from tests.line.certificates import EXPIRED, Authority, Signed
 from tests.servers import Mosquitto
 from wire.configuration import Broker, ConfigurationError, Tls
+
+SMALL = "max_packet_size 2000"
 
 
 def opened(
     broker: Mosquitto, name: str = "gateway", tls: Tls | None = None, check_dates: bool = True
 ) -> contextlib.AbstractAsyncContextManager[Connection]:
     settings = Broker(host=broker.host, port=broker.port, tls=tls)
-    will = Outgoing(f"will/{name}", b"gone", retain=True)
+    will = Outgoing(f"gone/{name}", b"gone", retain=True)
     return connect(settings, name, will, check_dates, WAIT_S)
 
 
 def test_the_reason_codes_of_pubacks_are_told(mosquitto):
-    """Red: mqttium doesn't decode PUBACKs where `edge.broker._tap` listens any more."""
-    assert mqttium.__version__ == "1.2.1"
-
     async def scenario() -> None:
         async with opened(mosquitto) as ours, opened(mosquitto, "other") as other:
             assert await ours.publish(Outgoing("codes/a", b"x")) == 0x10
@@ -79,8 +76,29 @@ def test_a_message_larger_than_the_broker_takes_is_told_as_too_large(tmp_path):
             assert codes == [TOO_LARGE]
             assert await ours.publish(Outgoing("a", b"x")) == 0x10
 
-    with Mosquitto(tmp_path, config="max_packet_size 2000") as broker:
+    with Mosquitto(tmp_path, config=SMALL) as broker:
         asyncio.run(scenario(broker))
+
+
+def test_messages_arrive_under_their_topics_however_many_aliases_the_broker_allows(tmp_path):
+    """A topic is said once on a connection and has an alias from then on, as long as there are
+    any; a broker that would find the first message too large gets none."""
+
+    async def scenario(broker: Mosquitto) -> None:
+        async with opened(broker) as ours, opened(broker, "other") as other:
+            await other.subscribe(["from/+"])
+            topics = [f"from/{number % 12}" for number in range(36)]
+            for nth, topic in enumerate(topics):
+                await ours.publish(Outgoing(topic, str(nth).encode(), qos=nth % 2))
+            arrived = other.messages()
+            heard = [await anext(arrived) for _ in topics]
+            assert sorted((m.topic, m.payload) for m in heard) == sorted(
+                (topic, str(nth).encode()) for nth, topic in enumerate(topics)
+            )
+
+    for name, config in (("usual", ""), ("none", "max_topic_alias 0"), ("small", SMALL)):
+        with Mosquitto(tmp_path / name, config=config) as broker:
+            asyncio.run(scenario(broker))
 
 
 def test_what_arrives_is_given_with_whether_it_was_retained(mosquitto):
@@ -144,51 +162,24 @@ def test_leaving_by_an_exception_publishes_the_will_and_leaving_well_does_not(mo
 
     asyncio.run(well())
     asyncio.run(badly())
-    assert retained(mosquitto, "will/polite") == b""
-    assert retained(mosquitto, "will/broken") == b"gone"
-
-
-def openssl(folder: Path, *words: str) -> None:
-    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+    assert retained(mosquitto, "gone/polite") == b""
+    assert retained(mosquitto, "gone/broken") == b"gone"
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """An authority, a broker's certificate for 127.0.0.1 and one that expired, a gateway's."""
-    folder = tmp_path_factory.mktemp("certificates")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(folder, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    (folder / "other").write_text("subjectAltName=DNS:elsewhere\n")
-    for name, days, names in (
-        ("server", "30", "names"),
-        ("expired", "-1", "names"),
-        ("elsewhere", "30", "other"),
-        ("gateway", "30", "names"),
-    ):
-        request = ("-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
-        openssl(folder, "req", *key, *request)
-        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days)
-        files = ("-in", f"{name}.csr", "-out", f"{name}.pem", "-extfile", names)
-        openssl(folder, "x509", "-req", *signing, *files)
-    return folder
+def certificates(tmp_path_factory) -> dict[str, Signed]:
+    """A broker's certificate for 127.0.0.1, one that expired, one for elsewhere, a gateway's."""
+    authority = Authority(tmp_path_factory.mktemp("certificates") / "ca", ["127.0.0.1"])
+    return {
+        "server": authority.sign("server"),
+        "expired": authority.sign("expired", EXPIRED),
+        "elsewhere": authority.sign("elsewhere", names=["elsewhere"]),
+        "gateway": authority.sign("gateway"),
+    }
 
 
-def tls_broker(folder: Path, certificates: Path, server: str) -> Mosquitto:
-    lines = (
-        "listener {port} 127.0.0.1",
-        f"cafile {certificates}/ca.pem",
-        f"certfile {certificates}/{server}.pem",
-        f"keyfile {certificates}/{server}.key",
-        "require_certificate true",
-        "use_identity_as_username true",
-    )
-    return Mosquitto(folder, config="\n".join(lines))
-
-
-def tls_of(certificates: Path, name: str = "gateway") -> Tls:
-    files = (certificates / "ca.pem", certificates / f"{name}.pem", certificates / f"{name}.key")
-    return Tls(**dict(zip(Tls.__struct_fields__, map(str, files), strict=True)))
+def tls_of(signed: Signed) -> Tls:
+    return Tls(**{name: str(file) for name, file in signed._asdict().items()})
 
 
 @pytest.mark.parametrize(
@@ -206,10 +197,11 @@ def test_tls_checks_chain_and_name_always_and_dates_once_the_time_is_known(
     tmp_path, certificates, server, check_dates, good
 ):
     async def scenario(broker: Mosquitto) -> None:
-        async with opened(broker, tls=tls_of(certificates), check_dates=check_dates) as ours:
+        tls = tls_of(certificates["gateway"])
+        async with opened(broker, tls=tls, check_dates=check_dates) as ours:
             assert await ours.publish(Outgoing("a", b"")) == 0x10
 
-    with tls_broker(tmp_path, certificates, server) as broker:
+    with Mosquitto(tmp_path, config=certificates[server].mosquitto) as broker:
         if good:
             asyncio.run(scenario(broker))
         else:
@@ -218,7 +210,7 @@ def test_tls_checks_chain_and_name_always_and_dates_once_the_time_is_known(
 
 
 def test_the_context_takes_tls_1_2_and_later(certificates):
-    context = ssl_context(Broker(tls=tls_of(certificates)))
+    context = ssl_context(Broker(tls=tls_of(certificates["gateway"])))
     assert context is not None
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
@@ -230,10 +222,8 @@ def test_files_that_cannot_be_used_are_named_with_a_remedy(tmp_path, certificate
     missing = str(tmp_path / "missing.pem")
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("nothing")
-    ca, certificate, key = (
-        str(certificates / name) for name in ("ca.pem", "gateway.pem", "gateway.key")
-    )
-    other = str(certificates / "server.key")
+    ca, certificate, key = map(str, certificates["gateway"])
+    other = str(certificates["server"].key_file)
     for tls, named in (
         (Tls(ca_file=missing, certificate_file=certificate, key_file=key), missing),
         (Tls(ca_file=str(garbage), certificate_file=certificate, key_file=key), str(garbage)),

@@ -81,7 +81,16 @@ class Rig:
         self.sealing.polled("bin-1", encode(Values({"distance_mm": distance})))
 
     async def report(self, time_ms: int, occupied: int, port: int = 1) -> None:
-        await self.sealing.uplink("lora", Uplink(BAY, port, bytes([occupied]), time_ms))
+        await self.hear(Uplink(BAY, port, bytes([occupied]), time_ms))
+
+    async def hear(self, uplink: Uplink) -> None:
+        """An uplink, until it is committed; raises why it can't be."""
+        answer: asyncio.Future[NotAccepted | None] = asyncio.get_running_loop().create_future()
+        self.sealing.uplink(
+            "lora", uplink, lambda refused: None if answer.done() else answer.set_result(refused)
+        )
+        if refused := await answer:
+            raise refused
 
 
 @asynccontextmanager
@@ -185,7 +194,7 @@ def test_a_repeated_uplink_is_acknowledged_and_counted(tmp_path):
 
 def test_an_uplink_of_a_stranger_is_acknowledged_and_refused(tmp_path):
     async def scenario(made: Rig) -> None:
-        await made.sealing.uplink("lora", Uplink("0" * 16, 1, b"\1", NOW_MS))
+        await made.hear(Uplink("0" * 16, 1, b"\1", NOW_MS))
         ledger = await made.sealing.ledger()
         assert (ledger.taken, ledger.refused) == (1, {"unknown_device": 1})
 

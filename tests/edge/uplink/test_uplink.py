@@ -216,6 +216,25 @@ def test_another_digest_settles_nothing_and_is_an_alarm(tmp_path, broker):
     run(configuration(tmp_path, broker, status_interval_s=1.0), scenario)
 
 
+def test_a_seal_s_batch_takes_the_status_along_as_it_was_before_the_seal(tmp_path, broker):
+    """Made afterwards, it would say each time that a batch waits which is on its way."""
+
+    async def scenario(gateway: Running) -> None:
+        with FarSide(broker) as cloud:
+            async with drained(gateway):
+                await until(lambda: cloud.statuses)
+                for _ in range(5):
+                    await gateway.uplink.prepare()
+                    await gateway.seal()
+                    await gateway.settled()
+                await until(lambda: {0, 1, 2, 3, 4} <= {s.newest_sequence for s in cloud.statuses})
+        waited = [s.ledger.waiting for s in cloud.statuses if s.newest_sequence in (1, 2, 3, 4)]
+        assert 0 in waited
+        assert all(s.ledger.balanced for s in cloud.statuses)
+
+    run(configuration(tmp_path, broker, status_interval_s=0.001), scenario)
+
+
 def test_a_hold_lets_others_pass_and_the_batch_comes_again(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker, answer=hold(0.3)) as cloud:

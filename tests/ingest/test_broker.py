@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.broker import Connection, Door, connected
-from ingest.broker_link import QUEUED_MESSAGES, Link, Lost
 from tests.ingest.gateway import eventually
 from tests.servers import Mosquitto
 from wire import mqtt
 from wire.configuration import Broker
+from wire.mqtt_link import QUEUED_MESSAGES, Link, Lost
 
 CONNACK = b"\x20\x03\x00\x00\x00"
 WITHIN_S = 10.0
@@ -162,7 +162,7 @@ def test_bytes_cut_anywhere_are_the_same_messages(payloads, cuts):
         for cut in [*cuts, len(stream)]:
             link.data_received(stream[at : at + cut])
             at += cut
-        return [(await link.message()).payload for _ in payloads]
+        return [message.payload for message in await link.messages()]
 
     assert asyncio.run(main()) == payloads
 
