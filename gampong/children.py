@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -22,8 +24,12 @@ class ChildEnded(Exception):
     """A child ended that should be running; the text has the end of its output."""
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
+    """In the child, before it becomes the program. A parent that was killed in between would never
+    be heard of."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class Child:
@@ -44,7 +50,7 @@ class Child:
                 stderr=output,
                 cwd=folder,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(_die_with_parent, os.getpid()),
             )
         return cls(name, process, log)
 

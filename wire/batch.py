@@ -25,7 +25,7 @@ CONTENT_TYPE = "gampong-lines-1+zstd"
 
 RAW_BYTES_MAX = 1024 * 1024
 COMPRESSED_BYTES_MAX = 64 * 1024
-DICTIONARY_ID = 2
+DICTIONARY_ID = 4
 """The dictionary that gateways of this version compress with."""
 
 LEVEL = 19

@@ -46,6 +46,28 @@ class Broker(Configuration, frozen=True):
     tls: Tls | None = None
 
 
+class Metrics(Configuration, frozen=True):
+    """Where `/metrics` and `/healthz` are served, `host:port`; nowhere when it is empty. No
+    password: 127.0.0.1, or an address that only the city's own Prometheus can reach."""
+
+    listen: str = ""
+
+
+def listening(metrics: Metrics, source: str) -> tuple[str, int] | None:
+    """Host and port of `listen`, None for nowhere.
+
+    Raises:
+        ConfigurationError: not host:port.
+    """
+    if not metrics.listen:
+        return None
+    host, _, port = metrics.listen.rpartition(":")
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
+        problem, remedy = f"{metrics.listen!r} isn't host:port", "Give 127.0.0.1:9464"
+        raise ConfigurationError(source, "metrics.listen", problem, remedy)
+    return host.strip("[]"), int(port)
+
+
 def decode_toml(text: str, type_: type[_T], source: str) -> _T:
     """A configuration of that type.
 

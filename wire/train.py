@@ -33,7 +33,16 @@ from wire.messages import (
 DICTIONARY_BYTES = 16 * 1024
 SAMPLES = 6000
 TRAINING_LEVEL = 19
-_PREFIXES = {"parking_spot": "bay", "waste_container": "bin", "wifi_access_point": "wifi"}
+_PREFIXES = {
+    "parking_spot": "bay",
+    "waste_container": "bin",
+    "wifi_access_point": "wifi",
+    "people_counter": "people",
+    "traffic_counter": "traffic",
+    "environment": "air",
+    "energy_meter": "meter",
+    "water_level": "river",
+}
 _USUAL = {
     "distance_mm": (150.0, 2600.0, 0),
     "temperature_c": (23.0, 38.0, 1),
@@ -49,6 +58,13 @@ _USUAL = {
     "channel_utilization": (0.05, 0.7, 4),
     "noise_dbm": (-100.0, -85.0, 0),
     "uptime_s": (100.0, 3e6, 0),
+    "active_power_w": (0.0, 3000.0, 0),
+    "current_a": (0.0, 15.0, 3),
+    "frequency_hz": (49.8, 50.2, 1),
+    "power_factor": (0.8, 1.0, 2),
+    "voltage_v": (215.0, 235.0, 1),
+    "level_m": (0.5, 3.0, 3),
+    "illuminance_lux": (0.0, 9000.0, 0),
     "latitude_deg": (4.5, 6.0, 5),
     "longitude_deg": (95.0, 98.0, 5),
 }
@@ -59,6 +75,10 @@ _COUNTS = {
     "gateways_heard": (1, 3),
     "frame_counter": (0, 30_000),
     "clients": (0, 40),
+    "people_count": (0, 60),
+    "people_count_max": (0, 80),
+    "power_alarm": (0, 0),
+    "motions": (0, 20),
     "rx_bytes": (10**6, 10**10),
     "tx_bytes": (10**6, 10**11),
 }
@@ -82,6 +102,21 @@ _SHAPES: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     "wifi_access_point": (
         (1, ("channel_utilization", "clients", "dns_ms", "latency_ms", "loss_ratio", "portal",
              "rx_bytes", "tx_bytes", "up", "uptime_s")),
+    ),
+    "people_counter": (
+        (3, ("people_count", "people_count_max", *_RADIO)),
+        (1, ("people_in", "people_out", "period_in", "period_out", *_RADIO)),
+    ),
+    "traffic_counter": ((1, ("vehicle_count", *_RADIO)),),
+    "environment": (
+        (1, ("illuminance_lux", "motions", "relative_humidity", "temperature_c", *_RADIO)),
+    ),
+    "energy_meter": (
+        (1, ("active_energy_wh", "active_power_w", "current_a", "frequency_hz", "power_alarm",
+             "power_factor", "voltage_v")),
+    ),
+    "water_level": (
+        (1, ("battery_level", "distance_mm", "level_m", "quality", "temperature_c", *_RADIO)),
     ),
 }  # fmt: skip
 """By kind, which fields come together and how often: what the drivers of this version say. A kind
