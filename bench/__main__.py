@@ -33,6 +33,7 @@ PROGRAMS = {
     "queries": 60,
     "decode": 60,
     "watch_fleet": 60,
+    "round": 30,
 }
 """Names of modules, and about how many seconds of measuring each is given."""
 

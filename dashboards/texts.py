@@ -23,9 +23,9 @@ class Language(StrEnum):
 
 
 @cache
-def words(language: Language) -> dict[str, str]:
+def words(language: Language, file: Path = _FILE) -> dict[str, str]:
     """`section.key` → text."""
-    table = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    table = tomllib.loads(file.read_text(encoding="utf-8"))
     column = list(Language).index(language)
     return {
         f"{section}.{key}": pair[column]

@@ -15,9 +15,9 @@ plain-MQTT device) and a map from the configuration. Out: values in the kinds' v
     scale    then value * scale + offset
     values   instead: the field's value for each value that can come, as text ("true", "3", "open")
 
-A value that isn't there or is null leaves its field out; a message with none of them is refused
-with `format`. Numbers may come as text. `true` and `false` are 1 and 0. Whether the result is
-possible is judged by the kind, as for any driver.
+A value that isn't there or is null leaves its field out; a message with none of them, or without
+one that its kind needs, is refused with `format`. Numbers may come as text. `true` and `false` are
+1 and 0. Whether the result is possible is judged by the kind, as for any driver.
 """
 
 from __future__ import annotations
@@ -120,6 +120,12 @@ def check_map(map_: FieldMap) -> None:
         raise BadMap("fields", "empty", "Map one field at least")
     for name, source in map_.fields.items():
         _check_field(map_.kind, name, source)
+    needs = KINDS[map_.kind].needs
+    for name in needs:
+        if name not in map_.fields:
+            raise BadMap(f"fields.{name}", "missing", f"A {map_.kind} is none without it: map it")
+    if needs and map_.time is None:
+        raise BadMap("time", "missing", f"Say where the message has the time of its {map_.kind}")
     if map_.time is not None and map_.time.unit not in ("rfc3339", *_TIME_UNITS):
         remedy = f"Take one of: rfc3339, {', '.join(_TIME_UNITS)}"
         raise BadMap("time.unit", f"no unit {map_.time.unit!r}", remedy)
@@ -187,6 +193,9 @@ def decode(map_: FieldMap, payload: Payload) -> tuple[Values, ...]:
             fields[name] = _field(map_.kind, name, source, value)
     if not fields:
         raise Undecodable(Refusal.FORMAT, "none of the mapped fields is in it")
+    for name in KINDS[map_.kind].needs:
+        if name not in fields:
+            raise Undecodable(Refusal.FORMAT, f"no {name} in it")
     check_fields(map_.kind, fields)
     time_ms = None if map_.time is None else _time_ms(map_.time, find(message, map_.time.from_))
     event = bool(map_.event) and find(message, map_.event) in (True, 1)

@@ -46,7 +46,8 @@ class Kind(msgspec.Struct, frozen=True):
 
     `state` is the field an operator reads first; `expiry_s` is the least age after which a reading
     counts as unknown; `heartbeat_s` is how often a device is expected when its configuration
-    doesn't say.
+    doesn't say. `needs` names fields without which a reading of an event is none, such as a payment
+    without its transaction; its time is the event's own, so a map of such a kind says where it is.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Kind(msgspec.Struct, frozen=True):
     fields: dict[str, Field]
     heartbeat_s: float
     expiry_s: float
+    needs: tuple[str, ...] = ()
 
 
 TEXT_ALPHABET = r"A-Za-z0-9 ._:/+-"
@@ -247,6 +249,25 @@ WATER_LEVEL = Kind(
     ),
 )
 
+PAYMENT = Kind(
+    name="payment",
+    about="a terminal or account that parking is paid at: one point a settled payment",
+    state="amount_idr",
+    heartbeat_s=86_400,
+    expiry_s=2 * 86_400,
+    needs=("amount_idr", "transaction"),
+    fields=_table(
+        Field("amount_idr", INTEGER, "what was paid, rupiah", "IDR", 0, 1_000_000_000),
+        Field("transaction", TEXT, "the payment gateway's own number: twice is once"),
+        Field(
+            "method",
+            TEXT,
+            "how it was paid",
+            choices=("qris", "card", "cash", "ewallet", "transfer", "other"),
+        ),
+    ),
+)
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -258,5 +279,6 @@ KINDS: dict[str, Kind] = {
         ENVIRONMENT,
         ENERGY_METER,
         WATER_LEVEL,
+        PAYMENT,
     )
 }

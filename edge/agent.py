@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from edge.configuration import EdgeConfiguration
+from edge.durations import Durations
 from edge.intake import Intake
 from edge.links.make import make_links
 from edge.outbox_file import OutboxDamaged, OutboxFailing
@@ -26,7 +29,7 @@ from edge.timekeeping import Timekeeping
 from edge.uplink import Uplink
 from edge.uplink_snapshot import LastReadings
 from wire.clock import Clock
-from wire.messages import Ledger
+from wire.messages import Ledger, Status
 
 RECALLED_BATCHES = 16
 """So many of the newest waiting batches are read at the start, for the first snapshot."""
@@ -38,12 +41,26 @@ _SERIALS = ("device/cid", "device/serial", "device/wwid", "wwid")
 _log = logging.getLogger(__name__)
 
 
+class Seen(NamedTuple):
+    """The agent as it is now, for whoever watches it."""
+
+    status: Status
+    confirm_times: Durations
+
+
+Look = Callable[[], Awaitable[Seen]]
+Watch = Callable[[Look], Coroutine[object, object, None]]
+"""Runs beside the agent until its links stop, and looks when it likes; a look raises
+`OutboxFailing` when the outbox can't be read."""
+
+
 async def run_agent(
     configuration: EdgeConfiguration,
     clock: Clock,
     stop: asyncio.Event,
     drain_s: float = 2.0,
     version: str = "",
+    watch: Watch | None = None,
 ) -> Ledger:
     """Run until `stop` is set; then seal, send for `drain_s` wall seconds at most, and leave.
 
@@ -71,14 +88,17 @@ async def run_agent(
         await _recall(outbox, last)
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(link.run()) for link in links]
-            keeping = group.create_task(timekeeping.run(outbox, uplink.look_again))
+            keeping = [group.create_task(timekeeping.run(outbox, uplink.look_again))]
+            if watch:
+                look = _looking(report, uplink, trusted)
+                keeping.append(group.create_task(watch(look)))
             sealer = group.create_task(sealing.run())
             draining = group.create_task(uplink.drain())
             _log.info("event=started gateway=%s links=%d", configuration.gateway.name, len(links))
             await stop.wait()
-            for task in (*reading, keeping):
+            for task in (*reading, *keeping):
                 task.cancel()
-            await asyncio.wait((*reading, keeping))
+            await asyncio.wait((*reading, *keeping))
             sealing.end()
             await sealer
             await _drained(outbox, clock, drain_s)
@@ -88,6 +108,14 @@ async def run_agent(
         return await sealing.ledger()
     finally:
         await outbox.close()
+
+
+def _looking(report: Report, uplink: Uplink, trusted: Callable[[], bool]) -> Look:
+    async def look() -> Seen:
+        status = await report.status(uplink.connected, trusted(), uplink.alarms)
+        return Seen(status, uplink.confirm_times)
+
+    return look
 
 
 async def _unpark(outbox: OutboxThread) -> None:

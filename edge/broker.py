@@ -286,3 +286,14 @@ def _why(error: OSError) -> str:
 def _no_passphrase() -> str:
     """Instead of asking at the terminal, which a service doesn't have."""
     return ""
+
+
+def most_telling(group: ExceptionGroup[ConnectionLost]) -> ConnectionLost:
+    """The loss that bears the broker's reason, or the first."""
+    losses: list[ConnectionLost] = []
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            losses.append(most_telling(error))
+        else:
+            losses.append(error)
+    return next((loss for loss in losses if loss.code is not None), losses[0])

@@ -18,7 +18,14 @@ from devices.register_map import RegisterMap
 from edge.device_checks import check_devices
 from edge.link_settings import LinkSettings
 from edge.mounting import Bay, Container, Magnet
-from wire.configuration import Broker, Configuration, ConfigurationError, decode_toml
+from wire.configuration import (
+    Broker,
+    Configuration,
+    ConfigurationError,
+    Metrics,
+    decode_toml,
+    listening,
+)
 from wire.line import NAME
 from wire.messages import Place
 
@@ -119,6 +126,7 @@ class EdgeConfiguration(Configuration, frozen=True):
     outbox: OutboxSettings = OutboxSettings()
     uplink: UplinkSettings = UplinkSettings()
     time: TimeSettings = TimeSettings()
+    metrics: Metrics = Metrics()
     link: tuple[LinkSettings, ...] = ()
     device: tuple[Device, ...] = ()
     register_map: dict[str, RegisterMap] = msgspec.field(default_factory=dict)
@@ -141,6 +149,7 @@ def load_configuration(text: str, source: str) -> EdgeConfiguration:
     _check_names(configuration, source)
     _check_bounds(configuration, source)
     check_devices(configuration, source)
+    listening(configuration.metrics, source)
     return configuration
 
 

@@ -11,6 +11,8 @@ Times
               thing known.
     uplink    the network server's; a history record inside it keeps its own. Not before 2020, and
               not more than a day ahead of a trusted clock: `refused{time}`.
+    payment   the second it was settled in and a millisecond of its transaction's own
+              (`settlements.py`), so that a payment told again is the same point.
     untrusted While this machine doesn't know the time, a polled reading is stamped with the boot's
               uptime, and states of that boot live apart. When the time becomes known they move
               onto it.
@@ -24,7 +26,7 @@ import msgspec
 
 from devices.driver import Driver
 from devices.envelope import Uplink, payload_of, radio_fields
-from devices.kinds import KINDS, FieldType, Kind
+from devices.kinds import KINDS, PAYMENT, FieldType, Kind
 from devices.reading import (
     Payload,
     Reading,
@@ -39,6 +41,7 @@ from edge.drivers import driver_of
 from edge.lanes import NOTHING_STAMPED, Lanes, Stamped, uptime_stamp
 from edge.meaning import Rules, State, interpret, load_state, rules_of, save_state, shift_state
 from edge.records import Line, Tally
+from edge.settlements import Settlements
 from wire.clock import Clock
 from wire.line import format_line
 
@@ -96,6 +99,7 @@ class Intake:
         self._told: dict[str, Mapping[str, Value]] = {}
         self._boot_states: dict[str, State] = {}
         self._lanes = Lanes(stamped.marks)
+        self._settlements = Settlements()
         self._boot_floor_ms = stamped.uptime_ms
         self._boot_stamps: dict[str, int] = {}
         self._changed: set[str] = set()
@@ -198,6 +202,9 @@ class Intake:
         if not EARLIEST_MS <= time_ms <= min(ahead_ms, LATEST_MS):
             self.refuse(Refusal.TIME)
             return []
+        if known.driver.kind == PAYMENT.name:
+            transaction = str(values.fields.get("transaction", ""))
+            time_ms = self._settlements.place(known.device.name, transaction, time_ms)
         if known.rules.polled:
             rules = msgspec.structs.replace(known.rules, polled=False)
             known = msgspec.structs.replace(known, rules=rules)

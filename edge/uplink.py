@@ -26,6 +26,7 @@ from edge.broker import (
     ConnectionLost,
     Outgoing,
     connect,
+    most_telling,
 )
 from edge.configuration import EdgeConfiguration
 from edge.links.health import Backoff
@@ -74,6 +75,7 @@ class Uplink:
         self._last = last
         self._window = Window(configuration.uplink)
         self._inbox = Inbox(self._gateway, outbox, self._window, self._clock, timekeeping.heard)
+        self.confirm_times = self._inbox.confirm_times
         interval_s = configuration.uplink.status_interval_s
         self._tidings = Tidings(
             self._gateway, interval_s, report, timekeeping, self._inbox, lambda: self.alarms
@@ -88,6 +90,11 @@ class Uplink:
     def alarms(self) -> tuple[str, ...]:
         """Why batches don't leave or don't count, for the status."""
         return self._window.alarms + self._inbox.alarms
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to send on."""
+        return self._connection is not None
 
     async def prepare(self) -> None:
         """Telemetry is about to be sealed: make the status that goes with it, if it is time. Made
@@ -121,7 +128,7 @@ class Uplink:
             try:
                 await self._serve()
             except* ConnectionLost as group:
-                lost = _most_telling(group)
+                lost = most_telling(group)
             except* OutboxFailing as group:
                 lost = ConnectionLost(f"outbox: {group.exceptions[0]}")
             except* ConfigurationError as group:  # a certificate taken away while we run
@@ -330,14 +337,3 @@ class Uplink:
         self._rows[row.key.sequence] = row
         if len(self._rows) > ROWS_MAX:
             del self._rows[next(iter(self._rows))]
-
-
-def _most_telling(group: ExceptionGroup[ConnectionLost]) -> ConnectionLost:
-    """The loss that bears the broker's reason, or the first."""
-    losses: list[ConnectionLost] = []
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            losses.append(_most_telling(error))
-        else:
-            losses.append(error)
-    return next((loss for loss in losses if loss.code is not None), losses[0])

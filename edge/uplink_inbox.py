@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edge.broker import Connection, Received
+from edge.durations import Durations
 from edge.outbox_file import OutboxFailing
 from edge.outbox_thread import OutboxThread
 from edge.window import Window
@@ -53,6 +54,8 @@ class Inbox:
         self._status = topic(gateway, Leaf.STATUS)
         self._epoch = ""
         self._digests: dict[int, bytes] = {}  # of what was sent and not settled yet
+        self._sent_s: dict[int, float] = {}  # when first, by this process
+        self.confirm_times = Durations()  # from a batch's first send to its final fate
         self._statuses: deque[bytes] = deque(maxlen=_STATUSES_MAX)
         self._wills: deque[bytes] = deque(maxlen=_WILLS_MAX)
         self._kept: tuple[Status, bool] | None = None
@@ -90,8 +93,10 @@ class Inbox:
     def sent(self, key: BatchKey) -> None:
         """A batch goes out: answers for it name this digest."""
         self._digests[key.sequence] = key.digest
-        if len(self._digests) > _SENT_MAX:
-            del self._digests[next(iter(self._digests))]
+        self._sent_s.setdefault(key.sequence, self._clock.monotonic())
+        for known in (self._digests, self._sent_s):
+            if len(known) > _SENT_MAX:
+                del known[next(iter(known))]
 
     def note_clone(self, reason: str) -> None:
         """Another of us was noticed."""
@@ -131,6 +136,8 @@ class Inbox:
             ours = ours and confirm.epoch.hex() == self._epoch
             if fate.sequence in settled or (ours and fate.final):
                 self._digests.pop(fate.sequence, None)
+                if (sent_s := self._sent_s.pop(fate.sequence, None)) is not None:
+                    self.confirm_times.note(now - sent_s)
                 self._window.settled(fate.sequence)
             elif ours:
                 self._window.held(now, fate.sequence, fate.hold_s)

@@ -18,10 +18,12 @@ PACKET_BYTES_MAX = 1024 * 1024
 
 
 class BrokerChoice(msgspec.Struct, frozen=True):
-    """What to run, and what to call it on the page."""
+    """What to run, and what to call it on the page. `speaks_311`: MQTT 3.1.1 too, which links to
+    devices with a topic of their own speak; without it the city has no payments."""
 
     label: str
     command: list[str]
+    speaks_311: bool = True
 
 
 def choose_broker(folder: Path, port: int, fallback: bool = False) -> BrokerChoice:
@@ -30,7 +32,7 @@ def choose_broker(folder: Path, port: int, fallback: bool = False) -> BrokerChoi
     program = shutil.which("mosquitto", path=places)
     if program is None or fallback:
         command = [sys.executable, "-m", "gampong.broker", str(port), str(folder)]
-        return BrokerChoice("iotcore, the broker from pip", command)
+        return BrokerChoice("iotcore, the broker from pip", command, speaks_311=False)
     configuration = folder / "mosquitto.conf"
     lines = ["persistence false", "max_queued_messages 100000", "set_tcp_nodelay true"]
     if os.geteuid() == 0:

@@ -122,7 +122,7 @@ class Demo:
         say(f"broker: {choice.label} on 127.0.0.1:{port}")
         await self._child("broker", choice.command)
         await _listening(port, START_S)
-        self._plan = plan = make_plan(self.options, self.folder, choice.label, port)
+        self._plan = plan = make_plan(self.options, self.folder, choice, port)
         self._world = await self._child("world", plan.world)
         ready = await self._world.said("ready seed", START_S)
         self.gateways = [Path(word) for word in ready.partition("gateways: ")[2].split()]
@@ -138,6 +138,8 @@ class Demo:
             say(f"gateway: {name}")
         for agent in self._agents:
             await agent.said("event=link_up link=lorawan", START_S)
+            if choice.speaks_311:
+                await agent.said("event=link_up link=payments", START_S)
         (self.folder / SPEAK_FILE).touch()
         if not self.options.headless:
             page = await self._child("page", plan.page)

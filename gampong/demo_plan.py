@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from gampong.broker import BrokerChoice
 from gampong.children import gampong
 from wire.clock import CityTime, SystemClock
 
@@ -116,7 +117,7 @@ class Plan(msgspec.Struct, frozen=True):
         return self.folder / f"{gateway}.ledger.json"
 
 
-def make_plan(options: DemoOptions, folder: Path, broker_label: str, broker_port: int) -> Plan:
+def make_plan(options: DemoOptions, folder: Path, broker: BrokerChoice, broker_port: int) -> Plan:
     """The plan, and the ingestor's configuration written into the folder."""
     city = city_time(options)
     truth = (options.truth or folder / "truth.jsonl").absolute()
@@ -126,13 +127,15 @@ def make_plan(options: DemoOptions, folder: Path, broker_label: str, broker_port
     configuration.write_text(
         f'[broker]\nport = {broker_port}\n\n[store]\ntype = "sqlite"\npath = "{database}"\n\n'
         f'[dead_letters]\npath = "{folder / "dead-letters.jsonl"}"\n\n'
-        f'[watch]\nregistry_path = "{folder / "registry.json"}"\n'
+        f'[watch]\nregistry_path = "{folder / "registry.json"}"\n\n'
+        "[[revenue.tariff]]\nidr_per_hour = 2000\n"
     )
     timed = ("--city-time", city.argument)
     world = ["simulate", "--directory", str(folder), "--mqtt", f"127.0.0.1:{broker_port}"]
     world += ["--seed", str(options.seed), "--truth", str(truth), *timed]
     world += ["--speak-when", str(folder / SPEAK_FILE)]
-    note = f"simulated city, seed {options.seed}, speed {options.speed:g}, {broker_label}"
+    world += [] if broker.speaks_311 else ["--no-terminals"]
+    note = f"simulated city, seed {options.seed}, speed {options.speed:g}, {broker.label}"
     page = ["page", "--store", f"sqlite:{database}", "--host", options.host]
     page += ["--port", str(page_port), "--note", note, *timed]
     return Plan(

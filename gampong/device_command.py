@@ -42,7 +42,7 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run_claims(args: argparse.Namespace) -> int:
     """One line a claim: device, owner, who claims it, since when."""
-    from ingest.watch import load_registry
+    from ingest.registry_file import load_registry
 
     try:
         file = load_registry(_registry_path(args.file))
@@ -57,7 +57,7 @@ def run_claims(args: argparse.Namespace) -> int:
 def run_accept(args: argparse.Namespace) -> int:
     """Ask the watch to accept a claim, and wait until it has."""
     from ingest.moves import Move, leave_move
-    from ingest.watch import load_registry
+    from ingest.registry_file import load_registry
 
     move, clock = Move(args.device, args.gateway), SystemClock(args.city_time)
     try:

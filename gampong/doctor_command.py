@@ -54,8 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
         print(f"gampong doctor: {error}", file=sys.stderr)
         return UNUSABLE
-    say = (lambda finding: None) if arguments.json else _say
-    findings = asyncio.run(_all(configuration, say))
+    heard = (lambda finding: None) if arguments.json else say
+    findings = asyncio.run(_all(configuration, heard))
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     if arguments.bundle:
@@ -70,19 +70,19 @@ def _configuration(text: str, file: Path) -> EdgeConfiguration:
     return load_configuration(text, str(file))
 
 
-async def _all(configuration: EdgeConfiguration, say: object) -> list[Finding]:
+async def _all(configuration: EdgeConfiguration, heard: object) -> list[Finding]:
     from edge.doctor.line import look_at_outbox
     from edge.doctor.machine import look_at_machine
     from edge.doctor.network import look_at_network
     from wire.clock import SystemClock
 
-    assert callable(say)
+    assert callable(heard)
     findings: list[Finding] = []
 
     def take(some: Iterable[Finding]) -> None:
         for finding in some:
             findings.append(finding)
-            say(finding)
+            heard(finding)
 
     take(look_at_machine(configuration))
     async for finding in look_at_network(configuration):
@@ -91,7 +91,8 @@ async def _all(configuration: EdgeConfiguration, say: object) -> list[Finding]:
     return findings
 
 
-def _say(finding: Finding) -> None:
+def say(finding: Finding) -> None:
+    """A finding for a person."""
     print(f"{MARKS[finding.verdict]} {finding.look}: {finding.seen}")
     if finding.remedy:
         print(f"    {finding.remedy}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edge.agent import Watch
     from edge.configuration import EdgeConfiguration
     from wire.clock import CityTime
     from wire.configuration import Broker
@@ -24,7 +25,7 @@ _REPEATS_MAX = 256
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `edge` with its words."""
-    from gampong import confirmed_command, enrol_command
+    from gampong import confirmed_command, enrol_command, top_command
 
     parser = subparsers.add_parser("edge", help="the agent on the gateway")
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
@@ -53,6 +54,7 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     check_parser.set_defaults(run=check)
     enrol_command.configure(words)
     confirmed_command.configure(words)
+    top_command.configure(words)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -187,7 +189,19 @@ async def _run(configuration: EdgeConfiguration, city: CityTime, drain_s: float)
     service.notify("READY=1")
     service.stay_alive(loop)
     _collect_seldom()
-    return await run_agent(configuration, SystemClock(city), stop, drain_s, __version__)
+    clock = SystemClock(city)
+    watch = _watch(configuration)
+    return await run_agent(configuration, clock, stop, drain_s, __version__, watch)
+
+
+def _watch(configuration: EdgeConfiguration) -> Watch | None:
+    """Metrics, imported only where they are wanted."""
+    if not configuration.metrics.listen:
+        return None
+    from gampong.edge_metrics import edge_pages
+    from gampong.metrics import serve
+
+    return lambda look: serve(configuration.metrics, edge_pages(look))
 
 
 def _collect_seldom() -> None:

@@ -21,6 +21,7 @@ from wire.configuration import ConfigurationError
 if TYPE_CHECKING:
     from ingest.broker import Door
     from ingest.configuration import IngestConfiguration
+    from ingest.ingestor import Ingestor
 
 GARBAGE_OBJECTS = 50_000
 UNUSABLE = 2
@@ -119,7 +120,20 @@ async def _ingest(configuration: IngestConfiguration, door: Door, clock: SystemC
         loop.add_signal_handler(number, stop.set)
     async with open_store(configuration.store, clock) as store:
         _collect_seldom()
-        await Ingestor(configuration, door, store, clock).run(stop)
+        ingestor = Ingestor(configuration, door, store, clock)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(_be_watched(configuration, ingestor))
+            await ingestor.run(stop)
+            watching.cancel()
+
+
+async def _be_watched(configuration: IngestConfiguration, ingestor: Ingestor) -> None:
+    if configuration.metrics.listen:
+        from gampong.ingest_metrics import ingest_pages
+        from gampong.metrics import serve
+
+        letters = Path(configuration.dead_letters.path)
+        await serve(configuration.metrics, ingest_pages(ingestor, letters))
 
 
 def _collect_seldom() -> None:

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         text = arguments.file.read_text(encoding="utf-8")
-        configuration = _only(
+        configuration = only(
             load_configuration(text, str(arguments.file)), arguments.device, str(arguments.file)
         )
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if shown else NOTHING
 
 
-def _only(configuration: EdgeConfiguration, name: str, source: str) -> EdgeConfiguration:
+def only(configuration: EdgeConfiguration, name: str, source: str) -> EdgeConfiguration:
     """The configuration with that device and its link alone.
 
     Raises:

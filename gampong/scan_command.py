@@ -105,13 +105,12 @@ def _show(found: list[Found], as_json: bool) -> None:
 
 
 def _write(path: Path, found: list[Found]) -> None:
+    from edge.rewriting import rewrite
     from edge.scan.proposal import propose
 
-    proposal = propose(path.read_text(encoding="utf-8"), found, str(path))
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(proposal.text, encoding="utf-8")
-    part.chmod(path.stat().st_mode & 0o777)
-    part.replace(path)
+    before = path.read_text(encoding="utf-8")
+    proposal = propose(before, found, str(path))
+    rewrite(path, before, proposal.text)
     print(f"{path}: added {', '.join(proposal.new) or 'nothing'}. Now: gampong edge check {path}")
     for each in proposal.left_out:
         print(f"  left out: {each}")

@@ -28,6 +28,7 @@ def configure(subparsers: Any) -> None:
     add("--serial", choices=("pty", "tcp"), default="pty", help="what serial ports are (pty)")
     servers = ("chirpstack", "things_stack", "milesight_gateway")
     add("--envelope", choices=servers, default=servers[0], help="the network server (chirpstack)")
+    add("--no-terminals", action="store_true", help="nobody tells of payments")
     add("--city-time", metavar="WALL_MS:CITY_MS:RATE", help="the clock shared with others")
     add("--speed", type=float, default=1.0, help="city seconds a second (1)")
     add("--start", metavar="ISO", help="city time to begin at, WIB unless it says (now)")
@@ -127,6 +128,8 @@ def _city(arguments: argparse.Namespace) -> Any:
         city = City.demo(seed)
     else:
         city = City.of(seed, bays=arguments.bays or 0, bins=arguments.bins or 0)
+    if arguments.no_terminals:
+        city = city.without_terminals()
     if arguments.mqtt is None and any(gateway.by_radio for gateway in city.gateways):
         raise ValueError("radio devices need the site's broker: --mqtt HOST:PORT")
     return city

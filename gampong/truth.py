@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from devices.driver import LorawanLink, load_driver
-from devices.kinds import KINDS
+from devices.kinds import KINDS, PAYMENT
 from devices.reading import Value
 from ingest.stores import Query, Row, Store, StoreError
 from ingest.stores.query import ROWS_MAX
@@ -42,7 +42,9 @@ class TruthRow(msgspec.Struct, frozen=True):
 
     @property
     def uplink(self) -> bool:
-        """Came through the network server, with a time of its own."""
+        """Came through the network server, or as a payment: with a time of its own."""
+        if self.kind == PAYMENT.name:
+            return True
         return isinstance(_driver(self.driver).link, LorawanLink)
 
     @property

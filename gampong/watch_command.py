@@ -105,5 +105,15 @@ def _compose(
     delivery = Delivery(settings, newsroom, sendings, session, clock)
     # The page's `Timed` and the watch's are twins, each in its room.
     twin = cast("See", see)
-    watch = Watch(store, clock, registry, twin, alerts, delivery.beat, settings.zone)
+    watch = Watch(
+        store,
+        clock,
+        registry,
+        twin,
+        alerts,
+        delivery.beat,
+        settings.zone,
+        configuration.revenue,
+        configuration.ingest.retention_days,
+    )
     return watch, delivery

@@ -15,25 +15,15 @@ A gateway that has never said what waits isn't judged: no point, rather than a w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from devices.kinds import TEXT_LENGTH
-from devices.reading import Value
 from ingest.account_answers import Answers, Known, TooMany
-from ingest.completeness import (
-    DAY_MS,
-    Day,
-    Hole,
-    Mark,
-    Note,
-    account,
-    day_of,
-    ranges_text,
-)
-from ingest.health import clean_text, point
-from ingest.radio import Heard, Radio, Span, count_uplinks
+from ingest.account_points import fields_of, radio_of, remembered
+from ingest.completeness import DAY_MS, Mark, Note, account, day_of
+from ingest.health import point
+from ingest.radio import Heard
 from ingest.rollup import HOUR_MS
 from ingest.stores import Bucket, Kept, Store
 from ingest.stores.kinds import GATEWAY_COMPLETENESS
@@ -52,9 +42,6 @@ half of what a store gives in one answer."""
 
 ROUND_S = 20.0
 """Wall seconds after which a round leaves the rest to the next one: the watch has other duties."""
-
-_SEAL_MS = 120_000
-"""A reading is sealed at most so much later than taken."""
 
 
 class Accounts:
@@ -194,9 +181,9 @@ class Accounts:
                 continue
             own = known.get((gateway, start_ms), Known())
             before = known.get((gateway, start_ms - DAY_MS), Known())
-            fields = _fields(day, mark, before.dropped_ever)
-            fields |= _radio(uplinks[start_ms].get(gateway, ()), start_ms, holes)
-            own = _remembered(own, before, mark, start_ms == today)
+            fields = fields_of(day, mark, before.dropped_ever)
+            fields |= radio_of(uplinks[start_ms].get(gateway, ()), start_ms, holes)
+            own = remembered(own, before, mark, start_ms == today)
             ended_ms = start_ms + DAY_MS
             runs_on = now_ms < ended_ms + GRACE_MS or mark.time_ms < ended_ms or day.waiting
             fields |= msgspec.structs.asdict(own)
@@ -204,64 +191,3 @@ class Accounts:
             place = (gateway, gateway, inventory.site, "main")
             lines.append(point(GATEWAY_COMPLETENESS, place, fields, start_ms))
         return lines
-
-
-def _radio(
-    uplinks: Iterable[Sequence[Heard]], start_ms: int, holes: Iterable[Hole]
-) -> dict[str, Value]:
-    """Uplinks of every device with a frame counter; nothing for a gateway without any."""
-    unsure: list[Span] = [(hole.start_ms - _SEAL_MS, hole.stop_ms) for hole in holes]
-    radio = Radio()
-    for heard in uplinks:
-        radio.add(count_uplinks(heard, start_ms, unsure))
-    if not radio.expected:
-        return {}
-    return {
-        "radio_expected": radio.expected,
-        "radio_heard": radio.heard,
-        "radio_share": radio.heard / radio.expected,
-        "radio_unsure": radio.unsure,
-    }
-
-
-def _fields(day: Day, mark: Mark, dropped_before: int) -> dict[str, Value]:
-    return {
-        "sealed": day.sealed,
-        "stored": day.stored,
-        "rejected": day.rejected,
-        "waiting": day.waiting,
-        "gaps": len(day.missing),
-        "missing_ranges": ranges_text(day.missing, TEXT_LENGTH),
-        "why": why_missing(day, mark, dropped_before),
-        "readings": day.readings,
-        "readings_rejected": day.readings_rejected,
-        "share": 1.0 if day.share is None else day.share,  # nothing is due: nothing is lost
-    }
-
-
-def _remembered(own: Known, before: Known, mark: Mark, is_today: bool) -> Known:
-    """What a later count must know of this day. Once it is over, it stays as it was."""
-    if not is_today:
-        return own if own.epoch else Known(dropped_ever=before.dropped_ever)
-    dropped = sum(mark.dropped.values())
-    now = Known(0, 0, dropped, mark.epoch, mark.newest, mark.time_ms)
-    last = [given for given in own.given if given.epoch != mark.epoch]
-    if not last:
-        return now
-    epoch, newest, time_ms = msgspec.structs.astuple(last[-1])
-    return msgspec.structs.replace(
-        now, epoch_before=epoch, newest_before=newest, newest_before_ms=time_ms
-    )
-
-
-def why_missing(day: Day, mark: Mark, dropped_before: int) -> str:
-    """What the gateway's ledger says: `dropped full`, when it dropped readings since that day
-    began; `epoch ended`, when the numbers are of an outbox it no longer has; else `unexplained`."""
-    if not day.missing:
-        return ""
-    dropped = sum(mark.dropped.values())
-    if dropped and dropped != dropped_before:  # less than before: another file, counting anew
-        return clean_text("dropped " + " ".join(r for r, n in sorted(mark.dropped.items()) if n))
-    if all(hole.epoch != mark.epoch for hole in day.missing):
-        return "epoch ended"
-    return "unexplained"

@@ -13,8 +13,16 @@ import msgspec
 
 from ingest.alerts.settings import AlertSettings, check_alerts
 from ingest.guard import HOUR_MS, Limits
+from ingest.revenue import RevenueSettings, check_revenue
 from ingest.stores.configuration import InfluxSettings, StoreSettings, check_settings
-from wire.configuration import Broker, Configuration, ConfigurationError, decode_toml
+from wire.configuration import (
+    Broker,
+    Configuration,
+    ConfigurationError,
+    Metrics,
+    decode_toml,
+    listening,
+)
 from wire.line import NAME
 
 
@@ -37,7 +45,7 @@ class IngestSettings(Configuration, frozen=True):
     join_s: float = 0.1
     retention_days: float = 90.0
     future_s_max: float = 24 * 3600.0
-    late_s: float = 3600.0
+    late_s: float = 300.0
 
     @property
     def limits(self) -> Limits:
@@ -74,6 +82,8 @@ class IngestConfiguration(Configuration, frozen=True):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     watch: WatchSettings = WatchSettings()
     alerts: AlertSettings = AlertSettings()
+    metrics: Metrics = Metrics()
+    revenue: RevenueSettings = RevenueSettings()
 
 
 def load_configuration(text: str, source: str, before_setup: bool = False) -> IngestConfiguration:
@@ -93,6 +103,8 @@ def load_configuration(text: str, source: str, before_setup: bool = False) -> In
     _check_retention(configuration, source)
     _check_files(configuration, source)
     check_alerts(configuration.alerts, source)
+    listening(configuration.metrics, source)
+    check_revenue(configuration.revenue, source)
     return configuration
 
 

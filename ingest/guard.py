@@ -57,7 +57,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     retention_ms: int = 90 * 24 * HOUR_MS
     future_ms: int = 24 * HOUR_MS
-    late_ms: int = HOUR_MS
+    late_ms: int = 300_000
 
 
 class Rejected(msgspec.Struct, frozen=True):

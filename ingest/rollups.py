@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from datetime import date, tzinfo
 
 from ingest.rollup import HOUR_MS, hour_of, roll_up
@@ -27,10 +28,19 @@ ROUND_S = 20.0
 
 
 class RollUps:
-    """What is due; after a restart, what the notes of the last week say."""
+    """What is due; after a restart, what the notes of the last week say. `tell` is told each hour
+    that was done."""
 
-    def __init__(self, store: Store, clock: Clock, zone: tzinfo, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        zone: tzinfo,
+        counts: Counter[str],
+        tell: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._store, self._clock, self._zone, self._counts = store, clock, zone, counts
+        self._tell = tell
         self._hours_due: set[int] = set()
         self._days_due: set[date] = set()
         self._rolled_ms = 0  # the newest hour that was rolled up because it was over
@@ -78,6 +88,7 @@ class RollUps:
                 return
             self._hours_due.discard(hour_ms)
             self._days_due.add(local_day(hour_ms, self._zone))
+            self._tell(hour_ms)
             self._counts["rolled_up"] += 1
         for day in sorted(self._days_due):
             if self._kept(await roll_up_day(self._store, day, self._zone), "day", day):

@@ -3,8 +3,9 @@
 In: every gateway's status and inventory, over MQTT; the store's newest points. Out: the registry
 (a file, and a retained message for the ingestors), `device_registry` when an inventory changes and
 each hour, `device_health`, `gateway_health` and zones each whole minute of city time, roll-ups of
-hours and days, `gateway_completeness` of each day, alerts (`ingest.alerts`), and the cloud's time
-for gateways without a clock. `watch_health` is the last point of a round: there was one.
+hours and days, `gateway_completeness` and `revenue` of each day, alerts (`ingest.alerts`), and the
+cloud's time for gateways without a clock. `watch_health` is the last point of a round: there was
+one.
 
 Promised: silence becomes a value within a minute; an hour that late data touched is rolled up
 again; a database that is away loses health points of that time and nothing else, and each round
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -43,19 +43,22 @@ from ingest.health import (
 from ingest.moves import waiting_moves
 from ingest.newest import Newest, See
 from ingest.rates import Rates
-from ingest.registry import Registry, RegistryFile
+from ingest.registry import Registry
+from ingest.registry_file import load_registry, save_registry
+from ingest.revenue import RevenueSettings
+from ingest.revenue_days import Revenue
 from ingest.rollup import hour_of
 from ingest.rollups import RollUps
 from ingest.rules.standing import Place
 from ingest.stores import Bucket, Kept, StoreError
 from ingest.stores.live import LiveStore
 from wire.clock import Clock
-from wire.configuration import ConfigurationError
 from wire.messages import BadMessage, CloudTime, Inventory, Status, decode_message, encode_message
 from wire.topics import REGISTRY_TOPIC, TIME_TOPIC, Leaf, every, gateway_of
 
 log = logging.getLogger("gampong.watch")
 
+NO_TARIFFS = RevenueSettings()
 MINUTE_MS = 60_000
 ROUND_S_MIN = 0.5
 """Wall seconds between rounds at the least, however fast city time runs."""
@@ -69,7 +72,7 @@ class Watch:
     """The state of the process; everything in it can be rebuilt from broker, store and file.
 
     `see` says what a page shows of devices and zones, which `gampong` brings in; `beat` is called
-    after each whole round; days are those of `zone`.
+    after each whole round; days are those of `zone`, the store keeps readings `retention_days`.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class Watch:
         alerts: Alerts | None = None,
         beat: Callable[[], None] = lambda: None,
         zone: tzinfo = UTC,
+        revenue: RevenueSettings = NO_TARIFFS,
+        retention_days: float = 90.0,
     ) -> None:
         self.store, self.clock, self.path = store, clock, registry_path
         self.alerts, self._see, self._beat = alerts, see, beat
@@ -91,7 +96,8 @@ class Watch:
         self._rates = Rates()
         self._started_s = self._listening_s = clock.monotonic()
         self.counts: Counter[str] = Counter()
-        self._roll_ups = RollUps(store, clock, zone, self.counts)
+        self._revenue = Revenue(store, revenue, zone, retention_days)
+        self._roll_ups = RollUps(store, clock, zone, self.counts, self._revenue.touch)
         self._cursor = 0
         self._hour_ms = 0
         self._connection: Connection | None = None
@@ -251,6 +257,7 @@ class Watch:
                 await self.alerts.round(look)
             self.newest.judged()
             await self._roll_ups.round(minute_ms)
+            await self._revenue.round(minute_ms)
             await self.accounts.round(self.registry.inventories, self.clock.now_ms())
             if await self._write(Bucket.HEALTH, [self._own_fact().line(minute_ms)]):
                 self._beat()
@@ -316,30 +323,3 @@ class Watch:
         for reason in outcome.rejected.values():
             self.counts[f"rejected_{reason}"] += 1
         return True
-
-
-def load_registry(path: Path) -> RegistryFile:
-    """The registry of that file; an empty one when there is none.
-
-    Raises:
-        ConfigurationError: the file is damaged; it names it and the remedy.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return RegistryFile()
-    try:
-        return msgspec.json.decode(data, type=RegistryFile)
-    except msgspec.DecodeError as error:
-        remedy = "Restore it from a backup, or move it away to learn it anew from the gateways"
-        raise ConfigurationError(str(path), "", f"damaged: {error}", remedy) from error
-
-
-def save_registry(path: Path, file: RegistryFile) -> None:
-    """Replace the file at once: after a power cut it is the old one or the new one."""
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as out:
-        out.write(msgspec.json.encode(file))
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)

@@ -90,9 +90,20 @@ class Instrument(Placed, frozen=True, kw_only=True):
     the air at a place, an energy meter, a river's gauge."""
 
 
+class Terminal(msgspec.Struct, frozen=True):
+    """Where parking of a zone's `bays` is paid; it tells of payments by MQTT (`payments.py`)."""
+
+    name: str
+    zone: Zone
+    label: str
+    place: Position
+    topic: str
+    bays: tuple[str, ...]
+
+
 class Gateway(msgspec.Struct, frozen=True):
-    """One gateway with all that hangs on it. Its LoRaWAN devices form an application of their own,
-    so that it sees no other gateway's."""
+    """One gateway with all that hangs on it; `devices` are sensors, so not terminals. Its LoRaWAN
+    devices form an application of their own, so that it sees no other gateway's."""
 
     name: str
     site: Site
@@ -102,6 +113,7 @@ class Gateway(msgspec.Struct, frozen=True):
     bins: tuple[Bin, ...] = ()
     corners: tuple[Corner, ...] = ()
     instruments: tuple[Instrument, ...] = ()
+    terminals: tuple[Terminal, ...] = ()
 
     @property
     def devices(self) -> tuple[Placed, ...]:
@@ -124,7 +136,8 @@ class Gateway(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """How many devices of each sort hang on one gateway."""
+    """How many devices of each sort hang on one gateway; `paid`: whether its zones have a terminal
+    each."""
 
     wired_bays: int
     radio_bays: int
@@ -134,11 +147,13 @@ class Share(msgspec.Struct, frozen=True):
     instruments: tuple[str, ...] = ()
     """Names of drivers."""
 
+    paid: bool = False
+
 
 _BY_RADIO = ("milesight_vs121", "nwave_ncc405", "elsys_ers", "milesight_em500_udl")
 _DEMO = (
-    Share(16, 12, 6, 10, instruments=(*_BY_RADIO, "peacefair_pzem", "milesight_vs35x")),
-    Share(0, 12, 4, 10, instruments=_BY_RADIO),
+    Share(16, 12, 6, 10, instruments=(*_BY_RADIO, "peacefair_pzem", "milesight_vs35x"), paid=True),
+    Share(0, 12, 4, 10, instruments=_BY_RADIO, paid=True),
 )
 UNITS_A_BUS = 32  # detectors on one bus (devices/serial.md)
 _GATEWAY_DEVICES = 200  # of one gateway in `City.of`
@@ -152,8 +167,8 @@ class City(msgspec.Struct, frozen=True):
 
     @classmethod
     def demo(cls, seed: int = 1) -> City:
-        """Two gateways, 40 bays (16 on one RS-485 bus), 30 bins (10 on UARTs), 2 WiFi corners, and
-        instruments of every other kind."""
+        """Two gateways, 40 bays (16 on one RS-485 bus), 30 bins (10 on UARTs), 2 WiFi corners,
+        instruments of every other kind, and a terminal for each zone with bays."""
         return _build(seed, _DEMO)
 
     @classmethod
@@ -165,6 +180,11 @@ class City(msgspec.Struct, frozen=True):
         split = [[_part(total, nth, count) for total in columns] for nth in range(count)]
         shares = tuple(Share(a, b, c, d, e) for a, b, c, d, e in split)
         return _build(seed, shares)
+
+    def without_terminals(self) -> City:
+        """The same city, in which nobody tells of payments."""
+        replace = msgspec.structs.replace
+        return City(self.seed, tuple(replace(one, terminals=()) for one in self.gateways))
 
     @property
     def bays(self) -> tuple[Bay, ...]:
@@ -202,13 +222,15 @@ def _build(seed: int, shares: tuple[Share, ...]) -> City:
         around = Gateway(name, site, f"Gateway {site.label}", site.zones[0].start)
         bays = share.wired_bays + share.radio_bays
         bins = share.uart_bins + share.radio_bins
+        parking = tuple(_bay(around, share, n, bay + n) for n in range(bays))
         gateways.append(
             msgspec.structs.replace(
                 around,
-                bays=tuple(_bay(around, share, n, bay + n) for n in range(bays)),
+                bays=parking,
                 bins=tuple(_bin(seed, around, share, n, bin_ + n) for n in range(bins)),
                 corners=tuple(_corner(around, n, corner + n) for n in range(share.corners)),
                 instruments=_instruments(around, share, numbers),
+                terminals=_terminals(around, parking, numbers) if share.paid else (),
             )
         )
         bay, bin_, corner = bay + bays, bin_ + bins, corner + share.corners
@@ -284,6 +306,23 @@ def _corner(gateway: Gateway, nth: int, number: int) -> Corner:
     place = zone.start.moved(18 + 40 * (nth // 3), zone.bearing_deg + 20)
     label = f"WiFi gratis {number}, {zone.label}"
     return Corner(name=f"wifi-{number:02d}", zone=zone, label=label, place=place)
+
+
+def _terminals(
+    gateway: Gateway, bays: tuple[Bay, ...], numbers: Counter[str]
+) -> tuple[Terminal, ...]:
+    """One for each zone with bays, at its corner."""
+    made = []
+    for zone in gateway.site.zones:
+        paid = tuple(bay.name for bay in bays if bay.zone == zone)
+        if paid:
+            numbers["terminal"] += 1
+            name = f"terminal-{numbers['terminal']:02d}"
+            label = f"Terminal parkir {numbers['terminal']}, {zone.label}"
+            place = zone.start.moved(9, zone.bearing_deg - 90)
+            topic = f"payments/{gateway.name}/{name}"
+            made.append(Terminal(name, zone, label, place, topic, paid))
+    return tuple(made)
 
 
 def _instruments(gateway: Gateway, share: Share, numbers: Counter[str]) -> tuple[Instrument, ...]:

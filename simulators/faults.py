@@ -20,6 +20,7 @@ ANSWER = ("silent", "checksum", "wrong_unit", "truncated", "noise", "extra", "la
 FRAME = ("silent", "checksum", "truncated", "noise", "extra")
 UPLINK = ("late", "duplicate", "lost", "unknown_device", "not_json")
 AILMENTS = ("stuck", "drifting", "noisy", "battery_dying", "clock_wrong")
+NAMED = ("never_answers", "collector_keeps")
 UNITS = 247
 
 
@@ -40,6 +41,7 @@ class Faults(msgspec.Struct, frozen=True):
     outlier         a ranger's echo off something else, beyond the world's own
     ailments_a_day  share of devices that fall ill each day, in one way of `AILMENTS`
     never_answers   names of polled devices that are dead
+    collector_keeps zones where most payments never reach the terminal
     """
 
     silent: float = 0.0
@@ -56,6 +58,7 @@ class Faults(msgspec.Struct, frozen=True):
     lost: float = 0.0
     outlier: float = 0.0
     ailments_a_day: float = 0.0
+    collector_keeps: tuple[str, ...] = ()
 
     def pick(self, draws: np.random.Generator, among: tuple[str, ...]) -> str:
         """The fault of this occasion, or "" for none."""
@@ -87,19 +90,19 @@ MIXED_FAULTS = Faults(
 
 
 def with_shares(faults: Faults, texts: Sequence[str]) -> Faults:
-    """These faults with shares given as `checksum=0.1`, `never_answers=bay-13`.
+    """These faults with shares given as `checksum=0.1`, names as `never_answers=bay-13`.
 
     Raises:
         ValueError: no fault of that name, or no share from 0 to 1.
     """
     for text in texts:
         name, _, share = text.partition("=")
-        if name == "never_answers":
-            faults = msgspec.structs.replace(faults, never_answers=tuple(share.split(",")))
+        if name in NAMED:
+            faults = msgspec.structs.replace(faults, **{name: tuple(share.split(","))})
             continue
-        known = sorted(set(Faults.__struct_fields__) - {"never_answers"})
+        known = sorted(set(Faults.__struct_fields__) - set(NAMED))
         if name not in known:
-            raise ValueError(f"no fault {name!r}; there are: {', '.join(known)}, never_answers")
+            raise ValueError(f"no fault {name!r}; there are: {', '.join((*known, *NAMED))}")
         if not 0 <= float(share or "nan") <= 1:
             raise ValueError(f"{text}: give a share from 0 to 1")
         faults = msgspec.structs.replace(faults, **{name: float(share)})

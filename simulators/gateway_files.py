@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from devices.driver import RouterosLink, SnmpLink, load_driver
+from simulators import payments
 from simulators.city import (
     GAUGE_EMPTY_MM,
     GAUGE_FULL_MM,
@@ -26,6 +27,7 @@ from simulators.city import (
     Corner,
     Gateway,
     Placed,
+    Terminal,
 )
 from simulators.endpoints import (
     HOST,
@@ -72,7 +74,7 @@ def write_gateway_files(
     tcp = serial_ports_of(city, directory) if serial == "tcp" else {}
     paths = []
     for gateway in city.gateways:
-        head = {
+        head: dict[str, Table] = {
             "gateway": {
                 "name": gateway.name,
                 "site": gateway.site.name,
@@ -87,6 +89,8 @@ def write_gateway_files(
             "uplink": {"status_interval_s": status_interval_s},
             "time": {"trust": "system"},
         }
+        if gateway.terminals:
+            head[f"field_map.{payments.DRIVER}"] = payments.FIELD_MAP
         lists = {
             "link": _links(gateway, _Where(directory, tcp, envelope), site_broker, endpoints),
             "device": _devices(gateway, poll_interval_s),
@@ -132,6 +136,8 @@ def _links(
                 "topic": envelope_of(where.envelope, gateway.application_id).filter,
             }
         )
+    if gateway.terminals:
+        links.append({"type": "json", "name": "payments", "broker": _broker(site_broker)})
     for corner in gateway.corners:
         own = endpoints[corner.name]
         password_file = where.directory / f"{corner.name}.password"
@@ -160,8 +166,22 @@ def _asked(corner: Corner, own: Endpoints, password_file: Path) -> Table:
 
 
 def _devices(gateway: Gateway, poll_interval_s: float) -> list[Table]:
-    return [_device(one) | _reached(one, poll_interval_s) | _mounted(one) for one in
-            gateway.devices]  # fmt: skip
+    sensors = [_device(one) | _reached(one, poll_interval_s) | _mounted(one) for one in
+               gateway.devices]  # fmt: skip
+    return [*sensors, *map(_terminal, gateway.terminals)]
+
+
+def _terminal(one: Terminal) -> Table:
+    return {
+        "name": one.name,
+        "driver": payments.DRIVER,
+        "link": "payments",
+        "topic": one.topic,
+        "match": payments.SETTLED,
+        "zone": one.zone.name,
+        "label": one.label,
+        "place": _place(one.place),
+    }
 
 
 def _device(one: Placed) -> dict[str, Any]:

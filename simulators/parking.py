@@ -7,6 +7,8 @@ taken turns people away, so the rate offered to one bay is occupancy/(1 − occu
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from simulators import local_time
@@ -134,6 +136,16 @@ class ParkingBay(Daily):
         """Vehicles that arrived in (after, to]."""
         self.reach(to_ms)
         return sum(top > 0 for _, top in self._top_mm.between(after_ms, to_ms))
+
+    def departures(self, after_ms: int, to_ms: int) -> list[tuple[int, int]]:
+        """Who left in (after, to], and how long they had stood, both milliseconds."""
+        self.reach(to_ms)
+        changes = self._top_mm.between(after_ms - 2 * DAY_MS, to_ms)
+        return [
+            (left_ms, left_ms - came_ms)
+            for (came_ms, _), (left_ms, top) in pairwise(changes)
+            if top == 0 and left_ms > after_ms
+        ]
 
     def distance_mm(self, time_ms: int) -> float:
         """What an ultrasonic sensor above measures: the vehicle's top or the floor, with noise."""

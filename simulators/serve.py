@@ -26,6 +26,7 @@ from simulators.envelopes import ServerName, envelope_of
 from simulators.faults import NO_FAULTS, Faults
 from simulators.internet import TcpTarget, portal_application, serve_names
 from simulators.network_server import NetworkServer
+from simulators.payments import Till
 from simulators.ports import Port, TcpPort
 from simulators.ptys import PtyPort
 from simulators.radio import Air
@@ -87,7 +88,8 @@ async def run_city(
         for gateway in city.gateways:
             running += await parts.wired(gateway)
             if server:
-                running += [_when(speak, one) for one in parts.by_radio(gateway, server, envelope)]
+                speaking = parts.by_radio(gateway, server, envelope) + parts.tills(gateway, server)
+                running += [_when(speak, one) for one in speaking]
         running += await parts.corners()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one) for one in running]
@@ -146,6 +148,19 @@ class _Parts:
         told = envelope_of(envelope, gateway.application_id)
         air = Air(devices, told, self._faults, draws)
         return [air.run(server, self._clock, self._truth)]
+
+    def tills(self, gateway: Gateway, server: NetworkServer) -> Running:
+        """Where parking is paid."""
+        return [
+            Till(
+                self._seed,
+                terminal,
+                [self._world.bay(name) for name in terminal.bays],
+                self._faults,
+                generator(self._seed, terminal.name, "faults"),
+            ).run(server, self._clock, self._truth)
+            for terminal in gateway.terminals
+        ]
 
     async def corners(self) -> Running:
         """Every WiFi corner's access point and what its probes reach."""

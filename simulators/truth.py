@@ -23,9 +23,10 @@ How = Literal["asked", "sent", "lost"]
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line. `time_ms` is city time; for uplinks the envelope's own. `fault` is what went wrong
-    with this message, `ailment` what ailed its device then (`simulators/faults.py` has the words).
-    `actual` is what is really there, which no sensor knows: the kind's state."""
+    """One line. `time_ms` is city time; for uplinks the envelope's own, for payments that of their
+    point. `fault` is what went wrong with this message (`kept`: a payment that a collector kept),
+    `ailment` what ailed its device then (`simulators/faults.py` has the words). `actual` is what is
+    really there, which no sensor knows: the kind's state."""
 
     device: str
     kind: str

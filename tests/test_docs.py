@@ -12,6 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dashboards.figures_configuration import FiguresConfiguration
+from dashboards.opendata.configuration import OpenDataConfiguration
+from dashboards.round_configuration import RoundConfiguration
 from devices.driver import ObjectLink, TopicLink, driver_names, load_driver
 from edge.configuration import EdgeConfiguration, load_configuration
 from edge.drivers import driver_of
@@ -83,6 +86,16 @@ def test_every_key_of_the_authority_is_in_the_operators_page(key: str) -> None:
     assert re.search(rf"\b{key}\b", TEXT["operator.md"])
 
 
+@pytest.mark.parametrize("key", sorted(set(keys(OpenDataConfiguration))))
+def test_every_key_of_the_public_process_is_in_its_page(key: str) -> None:
+    assert re.search(rf"\b{key}\b", TEXT["opendata.md"] + TEXT["operator.md"])
+
+
+@pytest.mark.parametrize("key", sorted({*keys(RoundConfiguration), *keys(FiguresConfiguration)}))
+def test_every_key_of_the_round_and_the_figures_is_in_the_operators_page(key: str) -> None:
+    assert re.search(rf"\b{key}\b", TEXT["operator.md"])
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
@@ -133,4 +146,9 @@ def test_the_technicians_gateway_toml_is_a_good_one() -> None:
 
 def test_the_operators_ingest_toml_is_a_good_one() -> None:
     configuration = decode_toml(toml_block("operator.md"), IngestConfiguration, "ingest.toml")
+    assert isinstance(configuration.store, InfluxSettings)
+
+
+def test_the_public_opendata_toml_is_a_good_one() -> None:
+    configuration = decode_toml(toml_block("opendata.md"), OpenDataConfiguration, "opendata.toml")
     assert isinstance(configuration.store, InfluxSettings)

@@ -1,8 +1,9 @@
 """The doctor: is it the sensor, the cable, the gateway or the cloud?
 
 Looks at a gateway from beside its agent and changes nothing: the machine (`machine.py`), the way to
-the cloud (`network.py`), the outbox (`line.py`). Each look gives findings; a finding passes, warns
-or fails, says what was seen, and, unless it passes, what to do.
+the cloud (`network.py`), the outbox (`line.py`); with the port to itself, at a bus (`bus.py`,
+`bus_advice.py`). Each look gives findings; a finding passes, warns or fails, says what was seen,
+and, unless it passes, what to do.
 """
 
 from __future__ import annotations

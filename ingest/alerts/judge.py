@@ -23,11 +23,14 @@ from ingest.alerts.news import News, TellKey
 from ingest.alerts.newsroom import Newsroom
 from ingest.alerts.settings import AlertSettings
 from ingest.health import Fact
+from ingest.revenue import settled_zones
+from ingest.revenue_days import last_day, last_revenue
 from ingest.rules import RULES, Level, Subject
 from ingest.rules.evaluator import Change, Evaluator
 from ingest.rules.muting import Acknowledged, Muting
 from ingest.rules.standing import Key, Phase, Place
 from ingest.stores import Store
+from ingest.stores.kinds import REVENUE
 from ingest.stores.live import Change as Point
 from wire.messages import Inventory
 
@@ -59,6 +62,7 @@ class Alerts:
         self.levels: Counter[Level] = Counter()
         self.memory = Memory(store)
         self._store, self._looks = store, Looks(store, late_s)
+        self._zone = settings.zone
         self._restored = False
         self._forecast_ms = self._shares_ms = 0
         self._muting = Muting(0)
@@ -157,7 +161,7 @@ class Alerts:
         if now_ms // LATE_EVERY_MS != self._shares_ms // LATE_EVERY_MS:
             shares = await self._looks.shares(now_ms, look.inventories)
             facts = [Fact("gateway_completeness", at, {"share": s}) for at, s in shares.items()]
-            changes += self._judge_facts(facts, now_ms)
+            changes += self._judge_facts(facts + await self._paid(look), now_ms)
             self._shares_ms = now_ms
         if (now_ms - FORECAST_AFTER_MS) // HOUR_MS > self._forecast_ms // HOUR_MS:
             said = await self._looks.forecasts(now_ms, gateways)
@@ -166,6 +170,17 @@ class Alerts:
             self.memory.lines(fact.line(now_ms) for fact in facts)
             self._forecast_ms = now_ms - FORECAST_AFTER_MS
         return changes
+
+    async def _paid(self, look: Look) -> list[Fact]:
+        """What the last day brought, of zones whose gateways have told all of it."""
+        _, ended_ms = last_day(look.now_ms, self._zone)
+        settled = settled_zones(look.inventories, look.facts, ended_ms, look.now_ms)
+        brought = await last_revenue(self._store, look.now_ms, self._zone)
+        return [
+            Fact(REVENUE.name, at, fields)
+            for zone, (at, fields) in brought.items()
+            if zone in settled
+        ]
 
     def _retire(self, look: Look) -> list[Change]:
         """Devices that their gateway's inventory no longer names, nor any other one."""

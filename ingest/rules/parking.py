@@ -1,4 +1,4 @@
-"""Parking: a zone without room, a bay that can't be believed or isn't heard."""
+"""Parking: no room, a bay that isn't heard or can't be believed, money that is missing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ def occupied_share(fields: Mapping[str, Value]) -> float | None:
     free, occupied, unknown = numbers
     known, bays = free + occupied, free + occupied + unknown
     return occupied / known if known and known >= KNOWN_SHARE_MIN * bays else None
+
+
+def paid_share(fields: Mapping[str, Value]) -> float | None:
+    """Received of expected, of a day that enough was expected of."""
+    share = fields.get("share")
+    if share is None or isinstance(share, str) or fields.get("judged") != 1:
+        return None
+    return float(share)
 
 
 RULES = (
@@ -80,6 +88,28 @@ RULES = (
         advice=Text(
             id="Periksa baterai, kabel dan antena sensor.",
             en="Check the sensor's battery, cable and antenna.",
+        ),
+    ),
+    Rule(
+        id="payments_low",
+        kind="parking_spot",
+        source="revenue",
+        fields=("share", "judged"),
+        measure=paid_share,
+        unit="%",
+        fires=0.70,
+        clears=0.85,
+        above=False,
+        severity=Severity.WARNING,
+        subject=Subject.ZONE,
+        title=Text(id="Penerimaan parkir rendah", en="Payments under expectation"),
+        summary=Text(
+            id="Pembayaran kemarin di bawah 70 % dari yang diharapkan menurut petak yang terisi.",
+            en="Yesterday's payments were under 70 % of what occupied bays should have brought.",
+        ),
+        advice=Text(
+            id="Bandingkan dengan hari lain, lalu periksa juru parkir dan terminal di zona ini.",
+            en="Compare with other days, then see the zone's attendants and terminals.",
         ),
     ),
 )

@@ -136,6 +136,20 @@ GATEWAY_COMPLETENESS = Kind(
     ),
 )
 
+REVENUE = Kind(
+    name="revenue",
+    about="a parking zone's day (local midnight is the point's time): expected and received",
+    state="share",
+    heartbeat_s=3600,
+    expiry_s=2 * 86_400,
+    fields=_fields(
+        Field("expected_idr", FLOAT, "occupied hours by the tariffs", "IDR", 0, _COUNT_MAX),
+        Field("received_idr", INTEGER, "payments settled that day", "IDR", 0, _COUNT_MAX),
+        Field("share", FLOAT, "received of expected", "", 0, _COUNT_MAX),
+        Field("judged", INTEGER, "1 when enough was expected to judge by", "", 0, 1),
+    ),
+)
+
 REJECTED_FOR = (
     *("grammar", "unknown_kind", "unknown_field", "type", "range", "duplicate_field", "time"),
     *("claim", "type_conflict", "retention", "refused", "server_error"),
@@ -279,6 +293,7 @@ ROLLED_UP_KINDS: dict[str, Kind] = {
     **HOUR_KINDS,
     **{f"{name}_day": of_days(kind) for name, kind in HOUR_KINDS.items()},
     GATEWAY_COMPLETENESS.name: GATEWAY_COMPLETENESS,
+    REVENUE.name: REVENUE,
     DEVICE_INCIDENT.name: DEVICE_INCIDENT,
     RULE_CHANGE.name: RULE_CHANGE,
 }

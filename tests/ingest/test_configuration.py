@@ -24,7 +24,7 @@ def test_the_defaults_are_the_designs(tmp_path):
     configuration = load_configuration(toml(tmp_path), "ingest.toml")
     assert configuration.broker == Broker()
     assert configuration.ingest == IngestSettings(
-        group="ingest", batch_lines_max=5000, join_s=0.1, retention_days=90, late_s=3600
+        group="ingest", batch_lines_max=5000, join_s=0.1, retention_days=90, late_s=300
     )
     assert configuration.ingest.limits == Limits()
 

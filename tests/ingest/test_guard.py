@@ -89,7 +89,7 @@ def test_only_times_within_retention_and_a_day_ahead_are_believed(time_ms, good)
 
 def test_hours_touched_by_late_readings_are_named_once():
     old = NOW_MS - 5 * HOUR_MS
-    content = [line("a", old), line("b", old + 1), line("c", NOW_MS - HOUR_MS), line("d")]
+    content = [line("a", old), line("b", old + 1), line("c", NOW_MS - 300_000), line("d")]
     assert judged(envelope(content)).late_hours == (old - old % HOUR_MS,)
 
 

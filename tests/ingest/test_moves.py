@@ -10,7 +10,7 @@ import pytest
 from gampong.cli import main
 from ingest.moves import Move, leave_move, waiting_moves
 from ingest.registry import Owner, Registry
-from ingest.watch import load_registry, save_registry
+from ingest.registry_file import load_registry, save_registry
 from tests.ingest.batches import line
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting, toml_of
 from tests.ingest.test_ingestor import letters, stored

@@ -14,12 +14,13 @@ from ingest.broker import Door
 from ingest.configuration import IngestConfiguration
 from ingest.ingestor import Ingestor
 from ingest.registry import RegistryFile
+from ingest.registry_file import load_registry
 from ingest.rollup import HOUR_MS, hour_of
 from ingest.stores import Aggregate, Bucket, Query, Row
 from ingest.stores.kinds import STORED_KINDS
 from ingest.stores.live import LiveStore
 from ingest.stores.open import open_store
-from ingest.watch import Watch, load_registry
+from ingest.watch import Watch
 from tests.ingest.batches import line
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting
 from tests.servers import Mosquitto

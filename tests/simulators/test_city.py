@@ -34,7 +34,9 @@ def test_the_demo_is_40_bays_30_bins_and_2_corners_on_two_gateways():
     }
     assert len(city.corners) == 2
     kinds = Counter(load_driver(one.driver).kind for one in city.instruments)
-    assert set(kinds) == KINDS.keys() - {"parking_spot", "waste_container", "wifi_access_point"}
+    others = {"parking_spot", "waste_container", "wifi_access_point", "payment"}
+    assert set(kinds) == KINDS.keys() - others
+    assert [len(gateway.terminals) for gateway in city.gateways] == [3, 3]
     mahirah, lhokseumawe = city.gateways
     assert mahirah.buses == ("ttyBUS-mahirah-01", "ttyBUS-mahirah-01-meter-01")
     assert lhokseumawe.buses == ()
@@ -68,7 +70,8 @@ def test_devices_stand_within_a_short_walk_of_their_gateway():
 def test_every_gateway_file_is_a_configuration_the_agent_takes(city, tmp_path):
     loaded = configurations(city, tmp_path)
     names = [device.name for one in loaded for device in one.device]
-    assert sorted(names) == sorted(one.name for one in city.devices)
+    tills = [one.name for gateway in city.gateways for one in gateway.terminals]
+    assert sorted(names) == sorted([*(one.name for one in city.devices), *tills])
     assert all(device.label and device.place for one in loaded for device in one.device)
     for one, gateway in zip(loaded, city.gateways, strict=True):
         assert one.gateway.name == gateway.name

@@ -1,0 +1,142 @@
+"""`gampong round --config round.toml`: today's collection round.
+
+In: the store. Out: the round on stdout or in a file, as a list for paper, GPX or JSON. Exit codes:
+0 every bin that is due is on it, 1 some aren't (they are named) or no bin is known, 2 for a
+configuration, a store or an installation that can't be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wire.clock import REAL_TIME, CityTime, SystemClock
+from wire.configuration import ConfigurationError, decode_toml
+
+if TYPE_CHECKING:
+    from dashboards.analysis.round_sheet import Sheet
+    from dashboards.analysis.routing import Matrix, Point
+    from dashboards.collection import Collection
+    from dashboards.round_configuration import MatrixFile, RoundConfiguration
+
+UNUSABLE = 2
+NOT_ALL = 1
+
+
+def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command `round`."""
+    parser = subparsers.add_parser("round", help="which truck empties which bins, in which order")
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="round.toml")
+    parser.add_argument("--format", choices=("list", "gpx", "json"), default="list")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write it there (stdout)")
+    parser.add_argument(
+        "--city-time", type=CityTime.parse, default=REAL_TIME, help="WALL_MS:CITY_MS:RATE"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan and write the round."""
+    from ingest.stores import StoreError
+
+    try:
+        configuration = read_round(args.config)
+        matrix = _matrix_file(configuration)
+        clock = SystemClock(args.city_time)
+        found = asyncio.run(_collect(configuration, clock))
+        sheet = _sheet(configuration, found, matrix, clock.now_ms())
+        _write(sheet, args.format, args.out)
+    except (ConfigurationError, StoreError, OSError) as error:
+        print(f"gampong round: {error}", file=sys.stderr)
+        return UNUSABLE
+    except ModuleNotFoundError as error:
+        remedy = "pip install 'gampong[round]'"
+        print(f"gampong round: no {error.name}: {remedy}", file=sys.stderr)
+        return UNUSABLE
+    if not found.bins:
+        print("gampong round: no bins are known: does gampong watch run?", file=sys.stderr)
+        return NOT_ALL
+    return NOT_ALL if sheet.plan.left or sheet.skipped else 0
+
+
+def read_round(path: Path) -> RoundConfiguration:
+    """The configuration in that file, checked.
+
+    Raises:
+        ConfigurationError: names the file, the key and the remedy.
+    """
+    from dashboards.round_configuration import RoundConfiguration, check_round
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(str(path), "", str(error), "Name a TOML file") from error
+    return check_round(decode_toml(text, RoundConfiguration, str(path)), str(path))
+
+
+async def _collect(configuration: RoundConfiguration, clock: SystemClock) -> Collection:
+    from dashboards.collection import collection
+    from dashboards.store_file import open_source
+
+    async with open_source(configuration.store, clock) as store:
+        return await collection(store, configuration, clock.now_ms())
+
+
+def _matrix_file(configuration: RoundConfiguration) -> MatrixFile | None:
+    from dashboards.round_configuration import read_matrix
+
+    file = configuration.round.matrix_file
+    if not file:
+        return None
+    try:
+        return read_matrix(Path(file).read_bytes(), file)
+    except OSError as error:
+        raise ConfigurationError(file, "", str(error), "Mend round.matrix_file") from error
+
+
+def _sheet(
+    configuration: RoundConfiguration, found: Collection, file: MatrixFile | None, now_ms: int
+) -> Sheet:
+    from dashboards.analysis.round_sheet import Sheet
+    from dashboards.analysis.routing import Point, Truck, plan
+    from dashboards.round_configuration import time_zone_of
+
+    settings, depot = configuration.round, configuration.depot
+    at = Point(depot.latitude, depot.longitude)
+    trucks = [Truck(one.name, one.capacity_litres, one.trips) for one in configuration.truck]
+    zone = time_zone_of(settings.time_zone, "round", "time_zone")
+    return Sheet(
+        plan=plan(found.stops, trucks, _ways(at, found, file, settings.matrix_file)),
+        depot=at,
+        depot_label=depot.label,
+        when=datetime.fromtimestamp(now_ms / 1000, zone).strftime("%Y-%m-%d %H:%M"),
+        skipped=found.skipped,
+        speed_km_h=settings.speed_km_h,
+        minutes_a_stop=settings.minutes_a_stop,
+    )
+
+
+def _ways(depot: Point, found: Collection, file: MatrixFile | None, source: str) -> Matrix:
+    from dashboards.analysis.routing import straight_matrix
+
+    if file is None:
+        return straight_matrix([depot, *(stop.at for stop in found.stops)])
+    try:
+        return file.among(("depot", *(stop.name for stop in found.stops)))
+    except KeyError as error:
+        problem = f"no way to {error.args[0]}"
+        raise ConfigurationError(source, "names", problem, "Add its row and column") from error
+
+
+def _write(sheet: Sheet, form: str, out: Path | None) -> None:
+    from dashboards.analysis.round_sheet import as_gpx, as_json, as_list
+
+    text = {"list": as_list, "gpx": as_gpx, "json": as_json}[form](sheet)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
