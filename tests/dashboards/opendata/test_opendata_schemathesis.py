@@ -1,0 +1,39 @@
+"""schemathesis over the API as it describes itself: whatever it is asked, it answers in words."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.dashboards.opendata.public_process import public
+from tests.dashboards.opendata.test_opendata_api import hours
+from tests.dashboards.small_city import store_now, whole_city
+from wire.clock import SystemClock
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_schema_conformance,negative_data_rejection,unsupported_method"
+)
+
+REFUSALS = """
+[checks]
+negative_data_rejection.expected-statuses = ["404", "405", "414", "422"]
+"""
+"""An address may also be refused for its length (seed 23 asks for 4 KB of them)."""
+
+
+def test_no_question_makes_an_error_of_the_server(tmp_path, seed):
+    now_ms = SystemClock().now_ms()
+    store_now(tmp_path / "city.db", whole_city(now_ms))
+    assert hours(now_ms, 1)
+    (tmp_path / "schemathesis.toml").write_text(REFUSALS)
+    with public(tmp_path / "city.db", tmp_path) as running:
+        command = [
+            str(Path(sys.executable).with_name("schemathesis")), "run",
+            f"{running.address}/openapi.json", "--checks", CHECKS, "--max-examples", "15",
+            "--seed", str(seed), "--phases", "examples,coverage,fuzzing", "--no-color",
+        ]  # fmt: skip
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout[-6000:]
+        assert running.get("/api/v1/state").status == 200
