@@ -77,9 +77,12 @@ def _tile(kind: str, devices: list[Counted], now_ms: int) -> Tile:
         ((_sealed_ms(device), device.name) for device in devices if kind == GATEWAY),
         default=(0, ""),
     )
+    unknown = counts[State.UNKNOWN]
+    open_ = len(devices) - counts[State.CLOSED]  # what is closed tells nothing of the others
+    is_unknown = unknown == open_ and (unknown > 0 or not devices)
     return Tile(
         kind=kind,
-        number=None if counts[State.UNKNOWN] == len(devices) else number,
+        number=None if is_unknown else number,
         total=len(devices),
         states={state: counts[state] for state in STATES[kind]},
         newest_ms=max((device.time_ms for device in devices), default=0),

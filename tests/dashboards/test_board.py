@@ -147,6 +147,13 @@ def test_unknown_is_counted_as_unknown_and_never_as_free_or_nobody():
         assert sum(tile.states.values()) == tile.total
 
 
+def test_closed_and_silent_bays_do_not_say_that_none_is_free_and_closed_ones_alone_do():
+    closed = place("bay-01", "parking_spot", NOW, maintenance=1)
+    silent = place("bay-02", "parking_spot", NOW)
+    assert tile_of(board_of(closed, silent), "parking_spot").number is None
+    assert tile_of(board_of(closed), "parking_spot").number == 0
+
+
 def test_people_are_counted_only_from_fresh_numbers():
     board = board_of(
         place("wifi-01", "wifi_access_point", NOW, expiry_s=180.0),

@@ -28,7 +28,7 @@ from tests.line.street import GATEWAY, Street, assert_all_stored
 from wire.batch import encode_batch
 from wire.messages import Status
 
-PROMPT_S = 2.0  # 0.2 on a machine to itself; what a bad neighbour costs would be seconds
+PROMPT_S = 1.0
 THROWS = 3
 POISON_MM = 666  # said by bad frames only: it may never be stored
 STRANGE_EUI = "00000000000000ff"
