@@ -26,7 +26,7 @@ from bench.result import AtMost, Figure, Result, Row, options, publish
 from bench.running import DidNotWork, Running, gampong
 from tests.line.sensors import FREE_MM, OCCUPIED_MM, Bus
 from tests.servers import Influxd, Mosquitto
-from wire.messages import Confirm, decode_message
+from wire.messages import decode_confirm
 
 BROKER = "set_tcp_nodelay true\n"
 TELEGRAF_FLUSH_S = 10.0
@@ -131,7 +131,7 @@ class Confirmed:
 
 
 def _is_stored(confirm: bytes) -> bool:
-    return any(fate.final and fate.stored for fate in decode_message(confirm, Confirm).fates)
+    return any(fate.final and fate.stored for fate in decode_confirm(confirm).fates)
 
 
 def changes(folder: Path, seconds: float) -> list[float]:

@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.running import DidNotWork
 from wire.batch import BatchKey, decode_batch
-from wire.messages import Confirm, Fate, encode_message
+from wire.messages import Fate, encode_confirm
 from wire.topics import Leaf, topic
 
 _QUIET = threading.Event()
@@ -85,7 +85,7 @@ class Cloud:
     def _confirm(self, client: paho.Client, gateway: str, key: BatchKey, readings: int) -> None:
         fates = (Fate(key.sequence, key.digest, readings),)
         client.publish(
-            topic(gateway, Leaf.CONFIRM), encode_message(Confirm(key.epoch, fates)), qos=1
+            topic(gateway, Leaf.CONFIRM), encode_confirm(key.epoch, fates), qos=1
         )
         if (name := key.pack()) not in self._keys:
             self._keys.add(name)

@@ -18,7 +18,7 @@ from simulators.fleet import FleetGateway, SealedBatch
 from simulators.fleet_link import FleetLink, Packet
 from wire.batch import CONTENT_TYPE
 from wire.clock import Clock
-from wire.messages import Confirm, decode_message, encode_message
+from wire.messages import decode_confirm, encode_message
 from wire.topics import Leaf, topic
 
 HOUR_S = 3600.0
@@ -102,7 +102,7 @@ class Player:
 
     def confirmed(self, payload: bytes) -> None:
         """The cloud says what became of batches."""
-        confirm = decode_message(payload, Confirm)
+        confirm = decode_confirm(payload)
         if confirm.epoch != self.gateway.epoch:
             return
         now = self._loop.time()

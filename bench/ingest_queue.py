@@ -23,7 +23,7 @@ from simulators.fleet import FleetGateway
 from simulators.fleet_link import FleetLink, Packet
 from tests.processes import Gampong
 from wire.batch import CONTENT_TYPE
-from wire.messages import Confirm, decode_message
+from wire.messages import decode_confirm
 from wire.topics import Leaf, every, topic
 
 LINKS = 10
@@ -72,7 +72,7 @@ class Queue:
         return rate
 
     def _heard(self, name: str, payload: bytes) -> None:
-        for fate in decode_message(payload, Confirm).fates:
+        for fate in decode_confirm(payload).fates:
             self._stored += fate.stored
             if not fate.final and self._listener is not None:
                 self.held += 1

@@ -25,7 +25,7 @@ from edge.outbox_thread import OutboxThread
 from edge.window import Window
 from wire.batch import BatchKey, digest
 from wire.clock import Clock
-from wire.messages import BadMessage, CloudTime, Confirm, Status, decode_message
+from wire.messages import BadMessage, CloudTime, Confirm, Status, decode_confirm, decode_message
 from wire.topics import TIME_TOPIC, Leaf, topic
 
 CLONED_S = 3600.0
@@ -113,7 +113,7 @@ class Inbox:
 
     async def _take(self, message: Received) -> None:
         if message.topic == self._confirm:
-            await self._settle(decode_message(message.payload, Confirm))
+            await self._settle(decode_confirm(message.payload))
         elif message.topic == TIME_TOPIC:
             self._time_heard(decode_message(message.payload, CloudTime).time_ms)
         elif message.topic == self._status and message.payload:

@@ -33,7 +33,7 @@ from ingest.joiner import Rejections, Taken
 from ingest.notes import Notes, Settled
 from wire.batch import COMPRESSED_BYTES_MAX, BatchKey
 from wire.clock import Clock
-from wire.messages import Confirm, Fate, encode_message
+from wire.messages import Fate, encode_confirm
 from wire.topics import Leaf, topic
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class Fates:
         if not count:
             return
         confirms = [
-            (_confirm_topic(gateway), encode_message(Confirm(epoch, tuple(fates))))
+            (_confirm_topic(gateway), encode_confirm(epoch, fates))
             for (gateway, epoch), fates in grouped.items()
         ]
         if await self._publish(confirms):

@@ -20,7 +20,7 @@ from importlib import resources
 import msgspec
 import zstandard
 
-CONTENT_TYPE = "gampong-lines-1+zstd"
+CONTENT_TYPE = "lines-1+zstd"
 """The MQTT property that names format and version of a batch."""
 
 RAW_BYTES_MAX = 1024 * 1024

@@ -33,7 +33,7 @@ from tests.servers import Mosquitto
 from wire.batch import CONTENT_TYPE, BatchKey, digest, encode_batch
 from wire.clock import SystemClock
 from wire.configuration import Broker
-from wire.messages import Confirm, Fate, decode_message
+from wire.messages import Fate, decode_confirm
 from wire.topics import Leaf, topic
 
 WAIT_S = 30.0
@@ -142,7 +142,7 @@ class Gateway:
         self.pubacks[mid] = getattr(code, "value", 0)
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        confirm = decode_message(bytes(message.payload), Confirm)
+        confirm = decode_confirm(bytes(message.payload))
         assert confirm.epoch == EPOCH
         assert message.properties and message.properties.json()["MessageExpiryInterval"] <= 30
         for fate in confirm.fates:

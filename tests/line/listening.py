@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.servers import Server
 from wire.batch import BatchKey, decode_batch
-from wire.messages import Confirm, Fate, Status, decode_message
+from wire.messages import Fate, Status, decode_confirm, decode_message
 from wire.topics import Leaf, topic
 
 WITHIN_S = 20.0
@@ -136,7 +136,7 @@ class Ear(Client):
         if leaf == Leaf.STATUS:
             self.statuses.append(decode_message(payload, Status))
         elif leaf == Leaf.CONFIRM:
-            for fate in decode_message(payload, Confirm).fates:
+            for fate in decode_confirm(payload).fates:
                 self.fates.setdefault(fate.sequence, (at, fate))
         elif correlation := getattr(message.properties, "CorrelationData", None):
             key = BatchKey.unpack(correlation)

@@ -17,7 +17,9 @@ from wire.messages import (
     LinkStatus,
     Place,
     Status,
+    decode_confirm,
     decode_message,
+    encode_confirm,
     encode_message,
     pack_message,
 )
@@ -26,14 +28,35 @@ from wire.messages import (
 @pytest.mark.parametrize(
     "message",
     [
-        Confirm(bytes(16), (Fate(1, bytes(8), 60), Fate(2, bytes(8), 1, {"grammar": 2}))),
-        Confirm(bytes(16), (Fate(3, bytes(8), hold_s=5),)),
         Status("mahirah-01", True, ledger=Ledger(taken=3, refused={"checksum": 1}, open=2)),
         Inventory("a", "b", 60, (InventoryDevice("bay-1", "k", "d", "z", 1, 2, Place(5.5, 95.3)),)),
     ],
 )
 def test_every_message_reads_back_equal(message) -> None:
     assert decode_message(encode_message(message), type(message)) == message
+
+
+@pytest.mark.parametrize(
+    "fates",
+    [
+        (),
+        (Fate(1, bytes(8), 60), Fate(2, bytes(8), 1, {"grammar": 2})),
+        (Fate(3, bytes(8), hold_s=5.25), Fate(2**40, b"\xff" * 8)),
+    ],
+)
+def test_a_confirmation_reads_back_equal(fates) -> None:
+    epoch = bytes(range(16))
+    assert decode_confirm(encode_confirm(epoch, fates)) == Confirm(epoch, fates)
+
+
+def test_the_usual_confirmation_takes_less_than_40_bytes() -> None:
+    assert len(encode_confirm(bytes(16), [Fate(60_000, bytes(8), 72)])) < 40
+
+
+@pytest.mark.parametrize("hold_s", [float("nan"), float("inf"), -1.0, 1e9])
+def test_a_hold_that_is_no_time_is_refused(hold_s) -> None:
+    with pytest.raises(BadMessage, match="hold"):
+        decode_confirm(encode_confirm(bytes(16), [Fate(1, bytes(8), hold_s=hold_s)]))
 
 
 def test_a_status_is_packed_to_a_fifth_and_reads_back_equal() -> None:
@@ -61,16 +84,22 @@ def test_a_message_packed_by_an_unknown_dictionary_is_refused_and_says_which() -
 
 @given(st.binary())
 def test_any_bytes_are_a_message_or_a_typed_refusal(data: bytes) -> None:
-    for type_ in (Confirm, Status, Inventory):
+    for type_ in (Status, Inventory):
         with pytest.raises(BadMessage):
             decode_message(data, type_)
+    with pytest.raises(BadMessage):
+        decode_confirm(data)
 
 
 def test_deep_nesting_is_refused_not_a_crash() -> None:
     with pytest.raises(BadMessage):
-        decode_message(b"[" * 200_000, Confirm)
+        decode_message(b"[" * 200_000, Status)
     with pytest.raises(BadMessage):
-        decode_message(b" " * 10_000_000, Confirm)
+        decode_message(b" " * 10_000_000, Status)
+    with pytest.raises(BadMessage):
+        decode_confirm(b"\x91" * 200_000)
+    with pytest.raises(BadMessage):
+        decode_confirm(b"\xc0" * 10_000_000)
 
 
 def test_a_hold_is_not_final() -> None:

@@ -24,11 +24,11 @@ from tests.servers import Server
 from wire.batch import BatchKey, decode_batch
 from wire.messages import (
     CloudTime,
-    Confirm,
     Fate,
     Inventory,
     Status,
     decode_message,
+    encode_confirm,
     encode_message,
 )
 from wire.topics import TIME_TOPIC, Leaf, every, shared, topic
@@ -162,7 +162,7 @@ class FarSide:
         )
         self.batches.append(batch)
         if batch.key and (fate := self.answer(batch)):
-            answer = encode_message(Confirm(batch.key.epoch, (fate,)))
+            answer = encode_confirm(batch.key.epoch, (fate,))
             self._client.publish(topic(gateway, Leaf.CONFIRM), answer, qos=1)
 
 
