@@ -213,12 +213,24 @@ def sort_out_at_once(
             for device, time in zip(devices, times, strict=True):
                 if owner_of(device, int(time[:_DIGITS])) not in (None, gateway):
                     return None
-    late_before_ms = now_ms - limits.late_ms
-    hours: tuple[int, ...] = ()
-    if first_ms < late_before_ms:
-        late = {ms for ms in [int(time[:_DIGITS]) for time in times] if ms < late_before_ms}
-        hours = tuple(sorted({time_ms - time_ms % HOUR_MS for time_ms in late}))
+    hours = _late_hours(first_ms, last_ms, now_ms - limits.late_ms, times)
     return SortedOut(Block(_tag(gateway).join(pieces), len(times)), [], hours)
+
+
+def _late_hours(
+    first_ms: int, last_ms: int, before_ms: int, times: Sequence[bytes]
+) -> tuple[int, ...]:
+    """The hours in which a time before that lies; most batches are of one, or of two neighbours,
+    which the first and the last time tell alone."""
+    if first_ms >= before_ms:
+        return ()
+    first, last = first_ms - first_ms % HOUR_MS, last_ms - last_ms % HOUR_MS
+    if first == last:
+        return (first,)
+    if last == first + HOUR_MS and last_ms < before_ms:
+        return (first, last)
+    late = {ms for ms in [int(time[:_DIGITS]) for time in times] if ms < before_ms}
+    return tuple(sorted({time_ms - time_ms % HOUR_MS for time_ms in late}))
 
 
 def _times_of(raw: bytes, lines: int) -> list[bytes]:
