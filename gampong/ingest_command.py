@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong import service
+from gampong.secret_files import say_readable, secrets_of
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
@@ -63,6 +65,7 @@ def run_ingestor(args: argparse.Namespace) -> int:
     _log_to_stderr()
     try:
         configuration = read_configuration(args.file)
+        say_readable(secrets_of(configuration))
         door = open_door(configuration.broker, str(args.file))
         asyncio.run(_ingest(configuration, door, SystemClock(args.city_time)))
     except (ConfigurationError, StoreError) as error:
@@ -120,6 +123,8 @@ async def _ingest(configuration: IngestConfiguration, door: Door, clock: SystemC
         loop.add_signal_handler(number, stop.set)
     async with open_store(configuration.store, clock) as store:
         _collect_seldom()
+        service.notify("READY=1")
+        service.stay_alive(loop)
         ingestor = Ingestor(configuration, door, store, clock)
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_be_watched(configuration, ingestor))
@@ -151,15 +156,16 @@ async def _replay(configuration: IngestConfiguration, door: Door, clock: SystemC
     from ingest.stores.open import open_store
 
     letters = DeadLetters.of(configuration.dead_letters)
-    owner_of = None
+    owner_of = newcomers = None
     if configuration.ingest.registry == "needed":
-        ownership = await ask_registry(door, clock, REGISTRY_S)
+        ownership = await ask_registry(door, clock, REGISTRY_S, configuration.ingest.new_a_day_max)
         if ownership is None:
             problem, remedy = "no registry at the broker", "Start gampong watch"
             raise ConfigurationError("replay", "ingest.registry", problem, remedy)
-        owner_of = ownership.owner_of
+        owner_of, newcomers = ownership.owner_of, ownership.newcomers
     async with open_store(configuration.store, clock) as store:
-        done = await replay(letters, store, clock, configuration.ingest.limits, owner_of)
+        limits = configuration.ingest.limits
+        done = await replay(letters, store, clock, limits, owner_of, newcomers)
     print(f"stored {done.stored}")
     for reason, count in sorted(done.still_bad.items()):
         print(f"still {reason} {count}")

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from gampong import service
+from gampong.secret_files import say_readable, secrets_of
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
@@ -62,6 +64,7 @@ async def _serve(path: Path, clock: SystemClock) -> None:
     from ingest.stores.open import open_store
 
     configuration = read_configuration(path)
+    say_readable(secrets_of(configuration))
     door = open_door(configuration.broker, str(path))
     async with (
         open_store(configuration.store, clock) as store,
@@ -73,6 +76,8 @@ async def _serve(path: Path, clock: SystemClock) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         print("ready", flush=True)
+        service.notify("READY=1")
+        service.stay_alive(asyncio.get_running_loop())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(delivery.run())
@@ -115,5 +120,6 @@ def _compose(
         settings.zone,
         configuration.revenue,
         configuration.ingest.retention_days,
+        configuration.ingest.new_a_day_max,
     )
     return watch, delivery
