@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 from gampong import __version__
+from gampong.help_language import speak_indonesian, speaks_indonesian
 
 COMMANDS = {
     "demo": "gampong.demo_command",
@@ -21,10 +23,13 @@ COMMANDS = {
     "edge": "gampong.edge_command",
     "outbox": "gampong.outbox_command",
     "ingest": "gampong.ingest_command",
+    "backup": "gampong.backup_command",
     "watch": "gampong.watch_command",
     "alerts": "gampong.alerts_command",
     "page": "gampong.page_command",
+    "account": "gampong.account_command",
     "opendata": "gampong.opendata_command",
+    "deposits": "gampong.deposits_command",
     "dashboards": "gampong.dashboards_command",
     "figures": "gampong.figures_command",
     "round": "gampong.round_command",
@@ -59,7 +64,10 @@ def parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is its own, 1 after a bug, 130 after Ctrl-C."""
     words = sys.argv[1:] if argv is None else list(argv)
-    arguments = parser(words).parse_args(words)
+    knowing = parser(words)
+    if speaks_indonesian(os.environ):
+        speak_indonesian(knowing)
+    arguments = knowing.parse_args(words)
     try:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
