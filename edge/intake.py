@@ -11,8 +11,9 @@ Times
               thing known.
     uplink    the network server's; a history record inside it keeps its own. Not before 2020, and
               not more than a day ahead of a trusted clock: `refused{time}`.
-    payment   the second it was settled in and a millisecond of its transaction's own
-              (`settlements.py`), so that a payment told again is the same point.
+    event     with a number of its own (a payment's transaction, a waste bank's deposit): its
+              second and a millisecond of that number (`settlements.py`), so that one that is told
+              again is the same point.
     untrusted While this machine doesn't know the time, a polled reading is stamped with the boot's
               uptime, and states of that boot live apart. When the time becomes known they move
               onto it.
@@ -26,7 +27,7 @@ import msgspec
 
 from devices.driver import Driver
 from devices.envelope import Uplink, payload_of, radio_fields
-from devices.kinds import KINDS, PAYMENT, FieldType, Kind
+from devices.kinds import KINDS, FieldType, Kind
 from devices.reading import (
     Payload,
     Reading,
@@ -40,6 +41,7 @@ from edge.configuration import Device, EdgeConfiguration
 from edge.drivers import driver_of
 from edge.lanes import NOTHING_STAMPED, Lanes, Stamped, uptime_stamp
 from edge.meaning import Rules, State, interpret, load_state, rules_of, save_state, shift_state
+from edge.meaning_state import says_more
 from edge.records import Line, Tally
 from edge.settlements import Settlements
 from wire.clock import Clock
@@ -95,8 +97,10 @@ class Intake:
                 self._driver_of.setdefault(identity, driver)
         loaded = ((name, load_state(data)) for name, data in states.items())
         self._states = {name: state for name, state in loaded if state and name in self._devices}
+        self._saved = dict(self._states)
         self._before: dict[str, State | None] = {}
         self._told: dict[str, Mapping[str, Value]] = {}
+        self._wanted: set[str] = set()
         self._boot_states: dict[str, State] = {}
         self._lanes = Lanes(stamped.marks)
         self._settlements = Settlements()
@@ -152,6 +156,12 @@ class Intake:
                 lines += self._take_at(known, values, values.time_ms, {})
         return lines
 
+    def want(self, device: str) -> None:
+        """Somebody waits for that device's next reading: it is told whatever the dead band, and
+        sealed at once, as an event is."""
+        if device in self._devices:
+            self._wanted.add(device)
+
     def refuse(self, reason: Refusal) -> None:
         """Count a reading that was due and gave nothing: taken and refused."""
         self._tally.add("taken")
@@ -175,17 +185,28 @@ class Intake:
         state = self._states.get(device)
         return None if state is None else state.time_ms
 
-    def changed_states(self) -> dict[str, bytes]:
-        """States that changed since the last call, to be saved with the next seal.
+    def changed_states(self, everything: bool = False) -> dict[str, bytes]:
+        """States that say something new since the last call, to be saved with the next seal; with
+        `everything` those that only grew older too.
 
         States of a boot that doesn't know the time aren't among them: nobody could tell their age.
         """
-        changed, self._changed = self._changed, set()
-        return {name: save_state(self._states[name]) for name in changed if name in self._states}
+        changed = {name: self._states[name] for name in self._changed if name in self._states}
+        if not everything:
+            changed = {
+                name: state
+                for name, state in changed.items()
+                if says_more(self._devices[name].rules, state, self._saved.get(name))
+            }
+        self._changed -= changed.keys()
+        self._saved |= changed
+        return {name: save_state(state) for name, state in changed.items()}
 
     def give_back_states(self, devices: Iterable[str]) -> None:
         """Undo `changed_states` after a commit that failed."""
-        self._changed.update(devices)
+        for name in devices:
+            self._changed.add(name)
+            self._saved.pop(name, None)
 
     def _decoded(self, driver: Driver, payload: Payload) -> tuple[Values, ...]:
         try:
@@ -202,9 +223,9 @@ class Intake:
         if not EARLIEST_MS <= time_ms <= min(ahead_ms, LATEST_MS):
             self.refuse(Refusal.TIME)
             return []
-        if known.driver.kind == PAYMENT.name:
-            transaction = str(values.fields.get("transaction", ""))
-            time_ms = self._settlements.place(known.device.name, transaction, time_ms)
+        if number := KINDS[known.driver.kind].number:
+            own = str(values.fields.get(number, ""))
+            time_ms = self._settlements.place(known.device.name, own, time_ms)
         if known.rules.polled:
             rules = msgspec.structs.replace(known.rules, polled=False)
             known = msgspec.structs.replace(known, rules=rules)
@@ -225,7 +246,9 @@ class Intake:
         except Undecodable as error:
             self.refuse(error.reason)
             return []
-        values = msgspec.structs.replace(values, fields=fields)
+        wanted = device.name in self._wanted
+        self._wanted.discard(device.name)
+        values = msgspec.structs.replace(values, fields=fields, event=values.event or wanted)
         state = states.get(device.name)
         meant = interpret(known.rules, values, time_ms, state)
         if meant.state is not state:

@@ -20,6 +20,9 @@ _READ_AS_THIS = (2,)
 
 _WHOLE_MAX = 2.0**53
 
+PUT_OFF_SHARE = 1 / 3
+"""Of its expiry: so long a polled device's state that only grew older isn't saved again."""
+
 DEAD_BANDS = {
     "parking_spot": 0.0,
     "waste_container": 0.02,
@@ -130,6 +133,21 @@ def load_state(data: bytes) -> State | None:
     if state.baseline_ut is None:
         state = msgspec.structs.replace(state, baseline_ms=state.time_ms)
     return _turned(state)
+
+
+def says_more(rules: Rules, state: State, saved: State | None) -> bool:
+    """Whether a state is worth the card's next page: it says something new, or is later than the
+    saved one by a good part of the expiry. A radio's always is: by it is judged what comes late.
+
+    After a crash a polled device so begins unknown a little early, and tells what it told again.
+    """
+    if saved is None or not rules.polled:
+        return True
+    later_ms = state.time_ms - saved.time_ms
+    if not 0 <= later_ms < rules.expiry_ms * PUT_OFF_SHARE:
+        return True
+    of_now = {"time_ms": saved.time_ms, "reported_ms": saved.reported_ms}
+    return msgspec.structs.replace(state, **of_now) != saved
 
 
 def shift_state(state: State, by_ms: int) -> State:

@@ -84,6 +84,7 @@ class Sealing:
         self._last = last
         self.announce: Callable[[list[Sealed]], None] = lambda _: None  # the uplink, once there
         self.prepare: Callable[[], Awaitable[None]] = _nothing  # the same
+        self.remember: Callable[[], dict[str, bytes]] = dict  # what else goes with a seal's states
         self._open: list[Line] = []
         self._queue: list[_Queued] = []
         self._queued = asyncio.Event()
@@ -150,19 +151,21 @@ class Sealing:
                     task.cancel()
         async with self._lock:
             await self._commit_uplinks()
-        await self.seal()
+        await self.seal(at_the_end=True)
 
     def end(self) -> None:
         """Let `run` come to its end."""
         self._ending.set()
 
-    async def seal(self) -> None:
-        """Commit what is open and what is journalled as batches."""
+    async def seal(self, at_the_end: bool = False) -> None:
+        """Commit what is open and what is journalled as batches; at the end with every state."""
         async with self._lock:
             self._event.clear()
             lines, self._open = self._open, []
             counts = self._tally.take()
-            states = self._intake.changed_states()
+            states = self._intake.changed_states(at_the_end)
+            if lines or states:  # for itself it isn't worth a commit
+                states |= self.remember()
             try:
                 sealed = await self._outbox.seal(lines, states, counts)
             except OutboxFailing as error:

@@ -188,6 +188,22 @@ def test_a_change_is_an_event_and_no_change_is_suppressed():
     assert bench.counts() == {("taken", ""): 4, ("suppressed", ""): 2}
 
 
+def test_a_reading_that_somebody_waits_for_is_told_once_and_at_once():
+    bench = Bench()
+    for _ in range(3):
+        bench.bay(700)
+        bench.clock.go(1000)
+    bench.intake.want("bay-1")
+    bench.intake.want("nobody's")
+    (line,) = bench.bay(700)
+    assert line.event
+    bench.clock.go(1000)
+    assert bench.bay(700) == []
+    bench.intake.want("bin-2")
+    (line,) = bench.intake.take_uplink(uplink())
+    assert line.event
+
+
 def test_a_frame_that_cannot_be_read_is_refused_with_its_reason():
     bench = Bench()
     assert bench.intake.take_polled("bay-1", Payload(b"\xff")) == []
@@ -369,6 +385,28 @@ def test_a_restart_forgets_nothing():
     assert bench.intake.changed_states() == saved
     again = Bench(saved, HandClock(NOW + 1000))
     assert again.bay(700) == []
+
+
+def test_a_polled_state_that_only_grew_older_is_saved_seldom_and_at_the_end():
+    bench = Bench()
+    bench.bay(700), bench.bay(700)
+    assert bench.intake.changed_states().keys() == {"bay-1"}
+    saved = []
+    for _ in range(60):
+        bench.clock.go(30_000)
+        bench.bay(700)
+        saved.append(bool(bench.intake.changed_states()))
+    assert 2 <= sum(saved) <= 3  # each third of its half hour
+    bench.clock.go(30_000)
+    bench.bay(3000)
+    assert bench.intake.changed_states()  # one judgement that the car has left: that is news
+    bench.clock.go(30_000)
+    bench.bay(3000)
+    assert bench.intake.changed_states()
+    bench.clock.go(30_000)
+    bench.bay(3000)
+    assert not bench.intake.changed_states()
+    assert bench.intake.changed_states(everything=True)
 
 
 def test_states_that_cannot_be_read_or_belong_to_nobody_start_unknown():
