@@ -1,6 +1,6 @@
 # Everything a newcomer runs. ARGS is handed on: make demo ARGS="--speed 60 --seconds 60"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test live check chaos faults bench fuzz lock clean
+.PHONY: help setup demo test live check wheels chaos faults bench fuzz sbom audit lock clean
 
 ARGS ?=
 SEEDS ?= 1000
@@ -35,6 +35,9 @@ check: setup ## format, lint, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
+wheels: setup ## whether the gateway's requirements have wheels for a 64-bit Raspberry Pi
+	@PYTHON=$(BIN)/python deploy/setup/wheels.sh
+
 faults: setup ## schedules of faults on the whole line, in virtual time (SEEDS=1000 ARGS=--mutants)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(ARGS)
 
@@ -50,8 +53,14 @@ bench: setup ## every figure of docs/performance.md beside its peer, under 30 mi
 	@deploy/telegraf/build.sh || echo "bench: goes on without Telegraf"
 	@$(BIN)/python -m bench --out bench/results $(ARGS)
 
-fuzz: setup ## a million damaged inputs into every decoder, framer and envelope (COUNT=1000000)
-	@$(BIN)/python -m bench.fuzz_devices --count $(COUNT) $(ARGS)
+fuzz: setup ## a million hostile inputs into everything that takes bytes from outside (COUNT=1000000)
+	@$(BIN)/python -m bench.fuzz --count $(COUNT) $(ARGS)
+
+sbom: ## what gateways and the server have installed, as CycloneDX in build/
+	@deploy/supply/sbom.sh build
+
+audit: ## known faults of everything that is locked, where their data can be had
+	@deploy/supply/audit.sh
 
 lock: ## requirements/*.txt again from pyproject.toml (LOCK_ARGS=--upgrade for newer ones)
 	@deploy/setup/lock.sh
