@@ -9,11 +9,14 @@ Every gateway has a role of its own whose topics are spelt out: mosquitto 2.0.11
 put a client's name into a pattern (`%u`) of this plugin. Whatever isn't listed is refused.
 
     role       sends                                   receives
-    gateway    its batch, backfill, status,            its confirm, config, status; the time
-               inventory, config/applied
+    gateway    its batch, backfill, status,            its confirm, config, command,
+               inventory, config/applied,              status, certificate; the time
+               command/result, certificate/request
     ingestor   confirm of all                          batch and backfill of all; the registry
-    watch      registry, time, config of all           status, inventory, config/applied of all
+    watch      registry, time;                         status, inventory, config/applied,
+               config and command of all               command/result of all
     viewer     nothing                                 status and inventory of all
+    signer     certificate of all                      certificate/request of all
     admin      $CONTROL of this plugin                 its answers
 """
 
@@ -35,6 +38,8 @@ PACKET_BYTES_MAX = 128 * 1024
 CONNECTIONS_MAX = 20_000
 IN_FLIGHT_MAX = 1_000
 QUEUED_MESSAGES_MAX = 10_000
+QUEUED_BYTES_MAX = 256 * 1024 * 1024
+"""A client that stops reading may cost the broker's memory so much: an ingestor that restarts."""
 
 
 class Role(StrEnum):
@@ -44,6 +49,7 @@ class Role(StrEnum):
     INGESTOR = "ingestor"
     WATCH = "watch"
     VIEWER = "viewer"
+    SIGNER = "signer"
     ADMIN = "admin"
     BROKER = "broker"
 
@@ -55,14 +61,24 @@ class Rights(NamedTuple):
     receives: tuple[str, ...]
 
 
+GATEWAY_SENDS = (
+    Leaf.BATCH,
+    Leaf.BACKFILL,
+    Leaf.STATUS,
+    Leaf.INVENTORY,
+    Leaf.CONFIG_APPLIED,
+    Leaf.COMMAND_RESULT,
+    Leaf.CERTIFICATE_REQUEST,
+)
+GATEWAY_RECEIVES = (Leaf.CONFIRM, Leaf.CONFIG, Leaf.COMMAND, Leaf.STATUS, Leaf.CERTIFICATE)
+
+
 def rights_of(role: Role, name: str = "") -> Rights:
     """The rights of a role; a gateway's are those of one gateway, `name`."""
     if role is Role.GATEWAY:
-        sends = (Leaf.BATCH, Leaf.BACKFILL, Leaf.STATUS, Leaf.INVENTORY, Leaf.CONFIG_APPLIED)
-        receives = (Leaf.CONFIRM, Leaf.CONFIG, Leaf.STATUS)
         return Rights(
-            tuple(topic(name, leaf) for leaf in sends),
-            (*(topic(name, leaf) for leaf in receives), TIME_TOPIC),
+            tuple(topic(name, leaf) for leaf in GATEWAY_SENDS),
+            (*(topic(name, leaf) for leaf in GATEWAY_RECEIVES), TIME_TOPIC),
         )
     return _RIGHTS[role]
 
@@ -72,10 +88,16 @@ _RIGHTS = {
         (every(Leaf.CONFIRM),), (every(Leaf.BATCH), every(Leaf.BACKFILL), REGISTRY_TOPIC)
     ),
     Role.WATCH: Rights(
-        (REGISTRY_TOPIC, TIME_TOPIC, every(Leaf.CONFIG)),
-        (every(Leaf.STATUS), every(Leaf.INVENTORY), every(Leaf.CONFIG_APPLIED)),
+        (REGISTRY_TOPIC, TIME_TOPIC, every(Leaf.CONFIG), every(Leaf.COMMAND)),
+        (
+            every(Leaf.STATUS),
+            every(Leaf.INVENTORY),
+            every(Leaf.CONFIG_APPLIED),
+            every(Leaf.COMMAND_RESULT),
+        ),
     ),
     Role.VIEWER: Rights((), (every(Leaf.STATUS), every(Leaf.INVENTORY))),
+    Role.SIGNER: Rights((every(Leaf.CERTIFICATE),), (every(Leaf.CERTIFICATE_REQUEST),)),
     Role.ADMIN: Rights((CONTROL_TOPIC,), (RESPONSE_TOPIC,)),
     Role.BROKER: Rights((), ()),
 }
@@ -105,14 +127,21 @@ def first_state(clients: dict[str, Role]) -> bytes:
 
 
 def commands_to_add(name: str, role: Role) -> list[dict[str, Any]]:
-    """Commands that let a client in. Repeated, they answer "already exists", which is as good."""
+    """Commands that let a client in. Repeated, they answer "already exists", which is as good, and
+    give a role of an earlier version today's rights (mosquitto then ends its connection, once)."""
+    rights = {"rolename": _role_name(role, name), "acls": _acls(rights_of(role, name))}
     return [
-        {
-            "command": "createRole",
-            "rolename": _role_name(role, name),
-            "acls": _acls(rights_of(role, name)),
-        },
+        {"command": "createRole", **rights},
+        {"command": "modifyRole", **rights},
         {"command": "createClient", **_client(name, role)},
+    ]
+
+
+def commands_to_kick(name: str) -> list[dict[str, Any]]:
+    """Commands that end a client's connection; it may come back at once."""
+    return [
+        {"command": "disableClient", "username": name},
+        {"command": "enableClient", "username": name},
     ]
 
 
@@ -142,6 +171,7 @@ def mosquitto_conf(folder: str, plugin: str, port: int) -> str:
         f"max_packet_size {PACKET_BYTES_MAX}",
         f"max_inflight_messages {IN_FLIGHT_MAX}",
         f"max_queued_messages {QUEUED_MESSAGES_MAX}",
+        f"max_queued_bytes {QUEUED_BYTES_MAX}",
         "max_keepalive 600",
         f"plugin {plugin}",
         f"plugin_opt_config_file {folder}/dynamic-security.json",

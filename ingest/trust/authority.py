@@ -3,60 +3,54 @@
 In: names, roles, certificate requests (PKCS #10). Out: certificates (X.509 v3), a list of what was
 signed, and a revocation list (CRL, RFC 5280, 5) that brokers read.
 
-    ca.pem          the authority's certificate
+    ca.pem          the authority's certificate; behind it those above it, up to the root, where it
+                    isn't its own root: the city's, the nation's
     ca.key          its key, encrypted with a passphrase, readable for its owner alone
     issued.json     everything that was ever signed: name, role, serial number, dates, revoked when
     crl.pem         what was taken back
     certificates/   NAME-SERIAL.pem, and the key beside it where it was made here
 
 Promised: a file is replaced whole or not at all; a serial number is used once (128 random bits);
-what is revoked stays revoked. Keys are EC P-256: small enough for a QR code, and what TLS 1.3
-libraries of every gateway know.
+what is revoked stays revoked; one process writes at a time. Keys are EC P-256: small enough for a
+QR code, and what TLS 1.3 libraries of every gateway know. An authority that another one gave its
+certificate (`ca.key` and `ca.pem` put into the folder by hand) may have an RSA key.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ingest.trust.access import Role
+from ingest.trust.issued import Issued, TrustError, kept_at, read_issued, write
+from ingest.trust.lock import writing
 from ingest.trust.names import subject_alternatives
+from ingest.trust.papers import (
+    BACKDATED,
+    UNREADABLE,
+    AskingKey,
+    SigningKey,
+    common_name,
+    dated,
+    is_strong,
+    ms,
+    pem,
+    private_pem,
+    usage,
+)
 from wire.line import NAME
 
 CA_DAYS = 20 * 365
 CRL_DAYS = 3650
 """A list that has run out would shut every gateway out (OpenSSL refuses all under an expired CRL),
 so it lasts; it is written anew with every revocation."""
-
-BACKDATED = timedelta(days=1)
-"""A gateway without a clock may be a little behind."""
-
-
-class TrustError(Exception):
-    """Something that can't be signed, opened or read; the text names it and the remedy."""
-
-
-class Issued(msgspec.Struct, frozen=True, kw_only=True):
-    """One certificate. Times are UTC milliseconds; `revoked_ms` is 0 while it is good."""
-
-    name: str
-    role: Role
-    serial: str
-    from_ms: int
-    until_ms: int
-    site: str = ""
-    revoked_ms: int = 0
-
-    def is_good(self, now_ms: int) -> bool:
-        return not self.revoked_ms and now_ms < self.until_ms
 
 
 class Authority:
@@ -65,12 +59,18 @@ class Authority:
     Args:
         folder: where it lives.
         certificate, key: its own.
+        chain: the authorities above it, the next one first.
     """
 
     def __init__(
-        self, folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+        self,
+        folder: Path,
+        certificate: x509.Certificate,
+        key: SigningKey,
+        chain: Sequence[x509.Certificate] = (),
     ) -> None:
         self.folder, self._certificate, self._key = folder, certificate, key
+        self._chain = tuple(chain)
 
     @classmethod
     def create(cls, folder: Path, city: str, passphrase: bytes, now: datetime) -> Authority:
@@ -88,18 +88,17 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{city} gampong")])
         certificate = (
-            _dated(name, name, key.public_key(), now, CA_DAYS)
+            dated(name, name, key.public_key(), now, CA_DAYS)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(signs=True), critical=True)
+            .add_extension(usage(signs=True), critical=True)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
             )
             .sign(key, hashes.SHA256())
         )
-        locked = serialization.BestAvailableEncryption(passphrase)
-        write(folder / "ca.key", private_pem(key, locked), 0o600)
-        write(folder / "ca.pem", pem(certificate), 0o644)
         authority = cls(folder, certificate, key)
+        authority.lock(passphrase)
+        write(folder / "ca.pem", pem(certificate), 0o644)
         authority._keep([], now)
         return authority
 
@@ -111,7 +110,8 @@ class Authority:
             TrustError: there is none, or the passphrase doesn't open its key.
         """
         try:
-            certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+            text = (folder / "ca.pem").read_bytes()
+            certificate, *chain = x509.load_pem_x509_certificates(text)
             key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), passphrase)
         except OSError as error:
             remedy = "Make it: gampong gateway authority"
@@ -119,13 +119,31 @@ class Authority:
         except (ValueError, TypeError) as error:
             remedy = "Is the passphrase the one it was made with?"
             raise TrustError(f"{folder}: the key can't be opened. {remedy}") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise TrustError(f"{folder}/ca.key isn't an EC key. Was it made by gampong?")
-        return cls(folder, certificate, key)
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise TrustError(f"{folder}/ca.key is neither an EC nor an RSA key. Take another one")
+        if key.public_key() != certificate.public_key():
+            raise TrustError(f"{folder}: ca.key isn't the key of ca.pem. Put the right pair there")
+        authority = cls(folder, certificate, key, chain)
+        if not (folder / "issued.json").exists():  # given by another authority: nothing signed yet
+            authority._keep([], datetime.now(UTC))
+        return authority
 
     @property
     def ca_pem(self) -> bytes:
-        return pem(self._certificate)
+        """Its certificate and those above it: what whoever believes it has to know."""
+        return b"".join(map(pem, (self._certificate, *self._chain)))
+
+    @property
+    def _ends(self) -> datetime:
+        """Nothing it signs is good for longer than itself."""
+        above = (self._certificate, *self._chain)
+        return min(one.not_valid_after_utc for one in above)
+
+    @property
+    def between(self) -> tuple[x509.Certificate, ...]:
+        """What whoever only knows the root has to be shown with a certificate of this authority."""
+        above = (self._certificate, *self._chain)
+        return tuple(one for one in above if one.issuer != one.subject)
 
     def issued(self) -> list[Issued]:
         """All that was signed, oldest first.
@@ -156,24 +174,31 @@ class Authority:
         """
         try:
             request = x509.load_pem_x509_csr(request_pem)
-        except ValueError as error:
+            key, name = request.public_key(), common_name(request.subject)
+            is_signed = request.is_signature_valid
+        except UNREADABLE as error:
             raise TrustError("not a certificate request. Make one: gampong edge csr") from error
-        key = request.public_key()
-        if not request.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+        if not is_signed or not is_strong(key):
             remedy = "Make it again: gampong edge csr"
-            raise TrustError(f"the request isn't signed by its own EC key. {remedy}")
-        name = common_name(request.subject)
+            raise TrustError(f"the request isn't signed by its own EC or RSA key. {remedy}")
         return name, self._sign(name, Role.GATEWAY, key, now, days, site)
 
-    def revoke(self, name: str, now: datetime) -> list[Issued]:
-        """Take back every certificate of that name that is still good; which they were.
+    def revoke(self, name: str, now: datetime, but_newest: bool = False) -> list[Issued]:
+        """Take back every certificate of that name that is still good, or all but the newest of
+        them; which they were.
 
         Raises:
             TrustError: the list is damaged.
         """
-        now_ms = _ms(now)
+        with writing(self.folder):
+            return self._revoke(name, now, but_newest)
+
+    def _revoke(self, name: str, now: datetime, but_newest: bool) -> list[Issued]:
+        now_ms = ms(now)
         listed = self.issued()
         taken = [one for one in listed if one.name == name and one.is_good(now_ms)]
+        if but_newest:
+            del taken[-1:]
         if taken:
             gone = {one.serial for one in taken}
             self._keep(
@@ -185,11 +210,23 @@ class Authority:
             )
         return taken
 
+    def lock(self, passphrase: bytes) -> None:
+        """Another passphrase for the key.
+
+        Raises:
+            TrustError: it is too short.
+            OSError: the file can't be written.
+        """
+        if len(passphrase) < 8:
+            raise TrustError("the passphrase is shorter than 8 bytes. Take a longer one")
+        locked = serialization.BestAvailableEncryption(passphrase)
+        write(self.folder / "ca.key", private_pem(self._key, locked), 0o600)
+
     def is_from_here(self, certificate: x509.Certificate) -> bool:
         """Whether this authority signed it."""
         try:
             certificate.verify_directly_issued_by(self._certificate)
-        except (ValueError, TypeError, InvalidSignature):
+        except UNREADABLE:
             return False
         return True
 
@@ -197,11 +234,24 @@ class Authority:
         self,
         name: str,
         role: Role,
-        key: ec.EllipticCurvePublicKey,
+        key: AskingKey,
         now: datetime,
         days: int,
         site: str = "",
         hosts: str = "",
+    ) -> bytes:
+        with writing(self.folder):
+            return self._sign_alone(name, role, key, now, days, site, hosts)
+
+    def _sign_alone(
+        self,
+        name: str,
+        role: Role,
+        key: AskingKey,
+        now: datetime,
+        days: int,
+        site: str,
+        hosts: str,
     ) -> bytes:
         if NAME.fullmatch(name) is None:
             remedy = "Use lower-case letters, digits, - and _, at most 64"
@@ -216,9 +266,9 @@ class Authority:
             else ExtendedKeyUsageOID.CLIENT_AUTH
         )
         builder = (
-            _dated(subject, self._certificate.subject, key, now, days)
+            dated(subject, self._certificate.subject, key, now, days, self._ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs=False), critical=True)
+            .add_extension(usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
@@ -234,12 +284,12 @@ class Authority:
             name=name,
             role=role,
             serial=f"{certificate.serial_number:x}",
-            from_ms=_ms(certificate.not_valid_before_utc),
-            until_ms=_ms(certificate.not_valid_after_utc),
+            from_ms=ms(certificate.not_valid_before_utc),
+            until_ms=ms(certificate.not_valid_after_utc),
             site=site,
         )
         text = pem(certificate)
-        write(self.folder / "certificates" / f"{name}-{entry.serial[:8]}.pem", text, 0o644)
+        write(kept_at(self.folder, entry), text, 0o644)
         self._keep([*listed, entry], now)
         return text
 
@@ -256,94 +306,9 @@ class Authority:
             .next_update(now + timedelta(days=CRL_DAYS))
         )
         for one in listed:
-            if one.revoked_ms:
+            if one.revoked_ms and not one.issuer:
                 when = datetime.fromtimestamp(one.revoked_ms / 1000, UTC)
                 revoked = x509.RevokedCertificateBuilder(int(one.serial, 16), when)
                 builder = builder.add_revoked_certificate(revoked.build())
         signed = builder.sign(self._key, hashes.SHA256())
         return signed.public_bytes(serialization.Encoding.PEM)
-
-
-def read_issued(folder: Path) -> list[Issued]:
-    """What that authority has signed; needs no passphrase.
-
-    Raises:
-        TrustError: there is no list, or it is damaged.
-    """
-    path = folder / "issued.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[Issued])
-    except OSError as error:
-        remedy = "Make an authority: gampong gateway authority"
-        raise TrustError(f"{path}: {error.strerror}. {remedy}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise TrustError(f"{path}: {error}. Put its backup in its place") from error
-
-
-def common_name(subject: x509.Name) -> str:
-    """The one common name of a subject, or "" when there isn't just one."""
-    names = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    return str(names[0].value) if len(names) == 1 else ""
-
-
-def pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def private_pem(
-    key: ec.EllipticCurvePrivateKey, locked: serialization.KeySerializationEncryption
-) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
-
-
-def write(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all, with that mode from its first byte on, synced.
-
-    Raises:
-        OSError: it can't be.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
-
-
-def _dated(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: datetime,
-    days: int,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(now + timedelta(days=days))
-    )
-
-
-def _usage(signs: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs,
-        crl_sign=signs,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -15,9 +15,11 @@ import msgspec
 
 from ingest.broker import Connection, Door, Lost, connected
 from ingest.trust.access import CONTROL_TOPIC, RESPONSE_TOPIC
-from ingest.trust.authority import TrustError
+from ingest.trust.issued import TrustError
 
-ANSWER_S = 5.0
+ANSWER_S, COMMAND_S = 5.0, 0.1
+"""The plugin writes its file anew for each command."""
+
 DONE_BEFORE = ("already exists", "not found")
 
 
@@ -34,11 +36,12 @@ async def tell(door: Door, name: str, commands: Sequence[dict[str, Any]]) -> Non
     """Have the broker carry these out, in order.
 
     Raises:
-        TrustError: it can't be reached, refuses, or doesn't answer within 5 s.
+        TrustError: it can't be reached, refuses, or doesn't answer in time.
     """
     refusals: list[str] = []
     try:
-        async with asyncio.timeout(ANSWER_S), connected(door, f"{name}-control") as connection:
+        within_s = ANSWER_S + COMMAND_S * len(commands)
+        async with asyncio.timeout(within_s), connected(door, f"{name}-control") as connection:
             await connection.subscribe(RESPONSE_TOPIC)
             payload = msgspec.json.encode({"commands": list(commands)})
             await connection.publish(CONTROL_TOPIC, payload, 0, refusals.append)

@@ -7,13 +7,20 @@ from wire.line import NAME
 
 
 class AuthoritySettings(Configuration, frozen=True):
-    """The authority's folder, and for how long it signs."""
+    """The authority's folder, and for how long it signs.
+
+    `others_file` holds the certificates of other authorities whose gateways may come in too, PEM:
+    roots and what stands between. `others_crls` are the files or addresses of their revocation
+    lists.
+    """
 
     city: str
     folder: str = "/etc/gampong/authority"
     passphrase_file: str = "/etc/gampong/authority.passphrase"
     gateway_days: int = 400
     cloud_days: int = 1830
+    others_file: str = ""
+    others_crls: tuple[str, ...] = ()
 
 
 class BrokerAccess(Configuration, frozen=True):

@@ -7,23 +7,33 @@ import asyncio
 import os
 import signal
 import ssl
-import subprocess
-import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.servers import Mosquitto, free_port
+from gampong.authority_files import load, tell
+from ingest.trust.access import IN_FLIGHT_MAX, PACKET_BYTES_MAX
+from tests.line.trusted import (
+    ANSWER_S,
+    A,
+    B,
+    City,
+    done,
+    gampong,
+    link_of,
+    may_hear,
+    may_send,
+    trusted_city,
+)
+from tests.servers import free_port
 from wire import mqtt
 from wire.mqtt_link import Link, Lost
 
-PLUGINS = sorted(Path("/usr/lib").glob("*/mosquitto_dynamic_security.so"))
 NOT_AUTHORIZED = 0x87
+CUT_OFF_S = 60.0
 ADMINISTRATIVE_ACTION = 0x98
-ANSWER_S = 10.0
-A, B = "mahirah-01", "ulee-lheue-02"
 
 TOPICS = (
     f"gampong/v1/{A}/batch",
@@ -33,11 +43,21 @@ TOPICS = (
     f"gampong/v1/{A}/config/applied",
     f"gampong/v1/{A}/confirm",
     f"gampong/v1/{A}/config",
+    f"gampong/v1/{A}/command",
+    f"gampong/v1/{A}/command/result",
+    f"gampong/v1/{A}/certificate",
+    f"gampong/v1/{A}/certificate/request",
     f"gampong/v1/{B}/batch",
+    f"gampong/v1/{B}/backfill",
     f"gampong/v1/{B}/status",
     f"gampong/v1/{B}/inventory",
     f"gampong/v1/{B}/confirm",
     f"gampong/v1/{B}/config",
+    f"gampong/v1/{B}/config/applied",
+    f"gampong/v1/{B}/command",
+    f"gampong/v1/{B}/command/result",
+    f"gampong/v1/{B}/certificate",
+    f"gampong/v1/{B}/certificate/request",
     "gampong/v1/registry",
     "gampong/v1/time",
     "$CONTROL/dynamic-security/v1",
@@ -51,115 +71,55 @@ def under(gateways: tuple[str, ...], *leaves: str) -> set[str]:
     return {f"{gateway}/{leaf}" for gateway in gateways for leaf in leaves} & set(TOPICS)
 
 
+GATEWAY_SENDS = (
+    "batch",
+    "backfill",
+    "status",
+    "inventory",
+    "config/applied",
+    "command/result",
+    "certificate/request",
+)
 MAY_SEND = {
-    A: under(OF_A, "batch", "backfill", "status", "inventory", "config/applied"),
+    A: under(OF_A, *GATEWAY_SENDS),
     "ingestor": under(EACH, "confirm"),
-    "watch": under(EACH, "config") | {"gampong/v1/registry", "gampong/v1/time"},
+    "watch": under(EACH, "config", "command") | {"gampong/v1/registry", "gampong/v1/time"},
     "viewer": set(),
+    "signer": under(EACH, "certificate"),
     "admin": {"$CONTROL/dynamic-security/v1"},
     "stranger": set(),
 }
 MAY_HEAR = {
-    A: under(OF_A, "confirm", "config", "status") | {"gampong/v1/time"},
+    A: under(OF_A, "confirm", "config", "command", "status", "certificate") | {"gampong/v1/time"},
     "ingestor": under(EACH, "batch", "backfill") | {"gampong/v1/registry"},
-    "watch": under(EACH, "status", "inventory", "config/applied"),
+    "watch": under(EACH, "status", "inventory", "config/applied", "command/result"),
     "viewer": under(EACH, "status", "inventory"),
+    "signer": under(EACH, "certificate/request"),
     "admin": set(),
     "stranger": set(),
 }
-WIDE = ("#", "gampong/#", "gampong/v1/+/confirm", "$share/x/gampong/v1/+/batch")
-MAY_HEAR_WIDE = {"ingestor": {"$share/x/gampong/v1/+/batch"}}
-
-
-class City(NamedTuple):
-    """A broker that runs, and where its authority is."""
-
-    broker: Mosquitto
-    folder: Path
-    settings: Path
-
-    def context(self, name: str) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.folder / "authority" / "ca.pem")
-        own = self.folder / "authority"
-        pem = own / f"{name}.pem"
-        context.load_cert_chain(pem, own / f"{name}.key")
-        return context
-
-
-def gampong(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gampong", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def done(*words: str | Path) -> str:
-    run = gampong(*words)
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+WIDE = (
+    "#",
+    "gampong/#",
+    "+/+/+/config",
+    "$SYS/#",
+    "gampong/v1/+/confirm",
+    "gampong/v1/+/command",
+    "gampong/v1/+/certificate",
+    "gampong/v1/+/certificate/request",
+    "$share/x/gampong/v1/+/batch",
+    f"$share/x/gampong/v1/{B}/config",
+)
+MAY_HEAR_WIDE = {
+    "ingestor": {"$share/x/gampong/v1/+/batch"},
+    "signer": {"gampong/v1/+/certificate/request"},
+}
 
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    folder = tmp_path_factory.mktemp("trust")
-    assert PLUGINS, "mosquitto's dynamic security plugin: apt-get install mosquitto"
-    port = free_port()
-    (folder / "passphrase").write_text("correct horse battery\n")
-    (folder / "passphrase").chmod(0o600)
-    settings = folder / "authority.toml"
-    settings.write_text(
-        f'[authority]\ncity = "banda-aceh"\nfolder = "{folder}/authority"\n'
-        f'passphrase_file = "{folder}/passphrase"\n'
-        f'[broker]\nhost = "127.0.0.1"\nport = {port}\nhosts = "localhost"\n'
-        f'folder = "{folder}/served"\nplugin = "{PLUGINS[0]}"\nreload = []\n'
-    )
-    done("gateway", "authority", settings)
-    for name in (A, B):
-        bundle = folder / f"{name}.bundle"
-        done("gateway", "add", settings, name, "--site", "pasar", "--bundle", bundle, "--offline")
-        done("edge", "enrol", bundle, "--folder", folder / name)
-        for kind in ("pem", "key"):
-            (folder / "authority" / f"{name}.{kind}").symlink_to(folder / name / f"gateway.{kind}")
-    stranger_of(folder, settings)
-    conf = (folder / "served" / "mosquitto.conf").read_text()
-    with Mosquitto(folder / "broker", port, conf) as broker:
-        # Offline ones come to a running broker when their command is given again.
-        for name in (A, B):
-            done("gateway", "add", settings, name, "--site", "pasar", "--bundle", folder / "again")
-        yield City(broker, folder, settings)
-
-
-def stranger_of(folder: Path, settings: Path) -> None:
-    """A certificate of the right authority that was never given any access."""
-    key = folder / "stranger"
-    request = folder / "stranger.csr"
-    request.write_text(done("edge", "csr", "stranger", "--folder", key))
-    bundle = folder / "stranger.bundle"
-    words = ("gateway", "sign", settings, request, "--site", "pasar", "--bundle", bundle)
-    done(*words, "--offline")
-    done("edge", "enrol", bundle, "--folder", key)
-    for kind in ("pem", "key"):
-        (folder / "authority" / f"stranger.{kind}").symlink_to(key / f"gateway.{kind}")
-
-
-async def link_of(city: City, name: str) -> Link:
-    link = Link(30)
-    async with asyncio.timeout(ANSWER_S):
-        await link.open(
-            "127.0.0.1",
-            city.broker.port,
-            city.context(name),
-            mqtt.connect(f"{name}-test", 30, None, None, 2**20),
-        )
-    return link
-
-
-async def may_send(link: Link, topic: str) -> bool:
-    code = await link.published(lambda mid: mqtt.publish(mid, topic, b"", 1))
-    return code < 0x80
-
-
-async def may_hear(link: Link, filter_: str) -> bool:
-    answer = await link.ask(lambda mid: mqtt.subscribe(mid, [filter_]))
-    return answer[-1] < 0x80
+    with trusted_city(tmp_path_factory.mktemp("trust")) as city:
+        yield city
 
 
 @pytest.mark.parametrize("name", MAY_SEND)
@@ -208,6 +168,36 @@ def test_nobody_comes_in_without_a_certificate(city: City) -> None:
     asyncio.run(main())
 
 
+def test_the_broker_says_its_limits_and_takes_no_message_above_them(city: City) -> None:
+    async def main() -> None:
+        link = Link(30)
+        hello = mqtt.connect("limits", 30, None, None, 2**20)
+        connack = await link.open("127.0.0.1", city.broker.port, city.context(A), hello)
+        assert connack.packet_bytes_max == PACKET_BYTES_MAX
+        assert connack.receive_maximum <= IN_FLIGHT_MAX
+        large = b"x" * PACKET_BYTES_MAX
+        topic = f"gampong/v1/{A}/batch"
+        await link.send(mqtt.publish(None, topic, large))  # as one who doesn't keep to it
+        with pytest.raises(Lost):
+            await link.messages()
+
+    asyncio.run(main())
+
+
+def test_a_client_that_only_knows_old_tls_is_turned_away(city: City) -> None:
+    async def main() -> None:
+        context = city.context(A)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+            await Link(30).open("127.0.0.1", city.broker.port, context, b"")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        asyncio.run(main())
+
+
 def test_a_revoked_gateway_is_cut_off_and_never_comes_in_again_while_others_go_on(
     city: City,
 ) -> None:
@@ -216,7 +206,8 @@ def test_a_revoked_gateway_is_cut_off_and_never_comes_in_again_while_others_go_o
         said = await asyncio.to_thread(gampong, "gateway", "revoke", city.settings, B)
         assert said.returncode == 0, said.stderr
         with pytest.raises(Lost) as lost:
-            await revoked.messages()
+            async with asyncio.timeout(CUT_OFF_S):
+                await revoked.messages()
         assert lost.value.code == ADMINISTRATIVE_ACTION
         again = await link_of(city, B)  # its certificate is still good for TLS, and for nothing
         assert not await may_send(again, f"gampong/v1/{B}/batch")
@@ -246,6 +237,33 @@ def test_a_broker_that_is_away_is_named_and_the_command_may_be_given_again(
     assert run.returncode == 1
     assert "Is the broker up" in run.stderr
     assert "give this command again" in run.stderr
+
+
+def test_a_list_is_shown_without_the_broker_too_and_says_what_it_does_not_know(
+    city: City, tmp_path: Path
+) -> None:
+    away = tmp_path / "authority.toml"
+    away.write_text(city.settings.read_text().replace(str(city.broker.port), str(free_port())))
+    run = gampong("gateway", "list", away)
+    assert run.returncode == 0
+    assert "doesn't tell who is there" in run.stderr
+    assert f"{A} (gateway, pasar): 1 days old, 399 days left" in run.stdout
+
+
+def test_an_upgrade_gives_everybody_the_rights_of_this_version(city: City) -> None:
+    async def main() -> None:
+        role = {"rolename": f"gateway-{A}", "acltype": "publishClientSend"}
+        batch = f"gampong/v1/{A}/batch"
+        removal = [{"command": "removeRoleACL", **role, "topic": batch}]
+        assert await asyncio.to_thread(tell, load(city.settings), removal) == 0
+        before = await link_of(city, A)
+        assert not await may_send(before, batch)
+        await asyncio.to_thread(done, "gateway", "access", city.settings)
+        after = await link_of(city, A)
+        assert await may_send(after, batch)
+        await after.close()
+
+    asyncio.run(main())
 
 
 def test_only_the_admin_may_change_who_may_do_what(city: City, tmp_path: Path) -> None:
