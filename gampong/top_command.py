@@ -9,7 +9,6 @@ or 2 when the configuration or the outbox can't be read.
 from __future__ import annotations
 
 import argparse
-import http.client
 import re
 import shutil
 import sys
@@ -121,6 +120,8 @@ def _look(configuration: EdgeConfiguration) -> View:
 
 
 def _metrics(configuration: EdgeConfiguration) -> tuple[list[Sample] | None, str]:
+    import http.client  # not above: the agent registers this command, too
+
     from wire.configuration import listening
 
     where = listening(configuration.metrics, "")
@@ -131,7 +132,7 @@ def _metrics(configuration: EdgeConfiguration) -> tuple[list[Sample] | None, str
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
-        if answer.status != http.HTTPStatus.OK:
+        if answer.status != http.client.OK:
             return None, text.strip()
         return list(parse_metrics(text)), ""
     except (OSError, http.client.HTTPException, ValueError) as error:

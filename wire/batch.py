@@ -15,7 +15,7 @@ import struct
 import threading
 from collections.abc import Iterable
 from functools import cache, cached_property
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 import zstandard
@@ -89,7 +89,7 @@ def dictionary(dictionary_id: int) -> zstandard.ZstdCompressionDict:
     Raises:
         UnknownDictionary: this version doesn't have it.
     """
-    file = resources.files("wire") / "dictionaries" / f"{dictionary_id}.zdict"
+    file = Path(__file__).parent / "dictionaries" / f"{dictionary_id}.zdict"
     if not file.is_file():
         raise UnknownDictionary(dictionary_id)
     return zstandard.ZstdCompressionDict(file.read_bytes())
