@@ -15,10 +15,9 @@ from dashboards.analysis.routing import Point, Stop
 from dashboards.analysis.spans import HOUR_MS
 from dashboards.analysis.time_to_full import TimeToFull, time_to_full
 from dashboards.analysis.waste_service import due
-from dashboards.round_configuration import RoundConfiguration, Unknown
-from dashboards.store_file import Source
+from dashboards.round_configuration import RoundSettings, Unknown
 from devices.kinds import WASTE_CONTAINER
-from ingest.stores import Aggregate, Bucket, Query, Row
+from ingest.stores import Aggregate, Bucket, Query, Reader, Row
 from ingest.stores.kinds import DEVICE_REGISTRY
 from ingest.stores.query import ROWS_MAX
 
@@ -50,13 +49,16 @@ class Collection(msgspec.Struct, frozen=True):
     skipped: dict[str, str]
 
 
-async def collection(store: Source, asked: RoundConfiguration, now_ms: int) -> Collection:
-    """The bins that must be emptied before the next round, the fullest first.
+async def collection(
+    store: Reader, settings: RoundSettings, litres: Mapping[str, float], now_ms: int
+) -> Collection:
+    """The bins that must be emptied before the next round, the fullest first; `litres` is what
+    those hold that aren't `bin_litres`.
 
     Raises:
         StoreError: the store can't be read now.
     """
-    bins = await _bins(store, asked.round.site, now_ms)
+    bins = await _bins(store, settings.site, now_ms)
     rows = await store.read(_hours(now_ms))
     hours: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
@@ -67,19 +69,22 @@ async def collection(store: Source, asked: RoundConfiguration, now_ms: int) -> C
         for name in bins
         if (said := time_to_full(hours.get(name, ()), now_ms)) is not None
     }
-    return chosen(bins, full_in, asked)
+    return chosen(bins, full_in, settings, litres)
 
 
 def chosen(
-    bins: Mapping[str, Bin], full_in: Mapping[str, TimeToFull], asked: RoundConfiguration
+    bins: Mapping[str, Bin],
+    full_in: Mapping[str, TimeToFull],
+    settings: RoundSettings,
+    litres: Mapping[str, float],
 ) -> Collection:
     """Pure: who is visited, and who isn't though it may be full."""
     levels = {name: one.level for name, one in bins.items() if one.level is not None}
-    if asked.round.unknown is Unknown.VISIT:
+    if settings.unknown is Unknown.VISIT:
         levels |= {name: 1.0 for name, one in bins.items() if one.level is None}
     stops: list[Stop] = []
     skipped = {name: _silence(bins[name]) for name in sorted(bins.keys() - levels.keys())}
-    for name in due(levels, full_in, asked.round.hours):
+    for name in due(levels, full_in, settings.hours):
         one = bins[name]
         if one.burning:
             skipped[name] = "on fire: the fire service first"
@@ -88,13 +93,13 @@ def chosen(
         elif one.at is None:
             skipped[name] = "no place: give it one in its gateway's configuration"
         else:
-            litres = levels[name] * asked.litres.get(name, asked.round.bin_litres)
+            inside = levels[name] * litres.get(name, settings.bin_litres)
             known = one.level is not None
-            stops.append(Stop(name, one.label, one.at, levels[name], litres, known))
+            stops.append(Stop(name, one.label, one.at, levels[name], inside, known))
     return Collection(len(bins), tuple(stops), skipped)
 
 
-async def _bins(store: Source, site: str, now_ms: int) -> dict[str, Bin]:
+async def _bins(store: Reader, site: str, now_ms: int) -> dict[str, Bin]:
     registered = await store.read(_registry(site, now_ms))
     level_rows = await store.read(_newest("filling_level", now_ms))
     status_rows = await store.read(_newest("status", now_ms))

@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Feed:
-    """Keeps `board` up to date and tells `listeners`; `run` it for the process's life.
+    """Keeps `board` up to date, tells `listeners` and `followers`; `run` it for the process's life.
 
     `looked` is set once the store has answered, or turned out to be away.
     """
@@ -55,6 +55,7 @@ class Feed:
         self.board = Board()
         self.clock = clock
         self.listeners: set[Listener] = set()
+        self.followers: set[Callable[[], None]] = set()  # told after the listeners, without a text
         self.looked = asyncio.Event()
         self._open_source = open_source
         self._told_at = 0.0
@@ -180,6 +181,8 @@ class Feed:
         text = _text(patch)
         for listener in tuple(self.listeners):
             listener(text)
+        for told in tuple(self.followers):
+            told()
 
 
 def _longest_s(changes: Iterable[Change]) -> float:

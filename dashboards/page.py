@@ -1,4 +1,4 @@
-"""The live page: what stands where. Everything that moves is in `panels` and the feed.
+"""What every page of the Command Center tells the browser once, and its style.
 
 Texts of devices, sites and the command line reach the browser as JSON and are written as text
 nodes there, never as markup.
@@ -7,23 +7,8 @@ nodes there, never as markup.
 from __future__ import annotations
 
 import msgspec
-from nicegui import Client, ui
 
-from dashboards.feed import Feed
-from dashboards.panels import (
-    STREETS,
-    STYLE,
-    Banner,
-    CityMap,
-    Footer,
-    Gateways,
-    Header,
-    LiveCity,
-    Occupancy,
-    Readings,
-    Setting,
-    Tiles,
-)
+from dashboards.panels import STYLE, Setting
 from dashboards.states import LOOKS, STATES
 from dashboards.texts import Language, words
 from devices.kinds import KINDS
@@ -43,26 +28,7 @@ class About(msgspec.Struct, frozen=True):
     rate: float = 1.0
 
 
-def build(client: Client, feed: Feed, about: About, language: Language) -> None:
-    """Fill the page of one viewer, who hears of the feed from now on."""
-    ui.add_css(style())
-    ui.query(".nicegui-content").classes("bare")
-    _listen(client, feed)
-    LiveCity(msgspec.json.encode(setting(about, language)).decode())
-    with ui.element("div").classes("city"):
-        Header()
-        Banner()
-        Tiles()
-        with ui.element("main"):
-            CityMap(STREETS.read_text(encoding="utf-8"))
-            with ui.element("aside"):
-                Gateways()
-                Occupancy()
-                Readings()
-        Footer()
-
-
-def setting(about: About, language: Language) -> Setting:
+def setting(about: About, language: Language, *, live: bool) -> Setting:
     """What the browser is told once."""
     units = {field.name: field.unit for kind in KINDS.values() for field in kind.fields.values()}
     return Setting(
@@ -73,6 +39,7 @@ def setting(about: About, language: Language) -> Setting:
         units=units,
         rate=about.rate,
         notes=[note for note in (about.note, about.store) if note],
+        live=live,
     )
 
 
@@ -83,11 +50,3 @@ def style() -> str:
         for state, look in LOOKS.items()
     ]
     return STYLE.read_text(encoding="utf-8") + "\n".join(rules)
-
-
-def _listen(client: Client, feed: Feed) -> None:
-    def tell(patch: str) -> None:
-        client.run_javascript(f"gampong.apply({patch})")
-
-    feed.listeners.add(tell)
-    client.on_delete(lambda: feed.listeners.discard(tell))

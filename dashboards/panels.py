@@ -33,6 +33,7 @@ class Setting(msgspec.Struct, frozen=True):
         units: field → unit.
         rate: city seconds a second.
         notes: what the footer says, part by part.
+        live: whether the browser follows the whole city, or only its time and its store's state.
     """
 
     language: str
@@ -42,6 +43,7 @@ class Setting(msgspec.Struct, frozen=True):
     units: dict[str, str]
     rate: float
     notes: list[str]
+    live: bool
 
 
 class LiveCity(
@@ -57,7 +59,25 @@ class LiveCity(
 
 
 class Header(Element, component=_ASSETS / "header.js"):
-    """Title, language, day or night, city time."""
+    """Title, the ways to the other pages, city time, who looks. `shell` is JSON text."""
+
+    def __init__(self, shell: str) -> None:
+        super().__init__()
+        self._props["shell"] = shell
+
+
+class AlarmStrip(Element, component=_ASSETS / "alarm_strip.js"):
+    """What fires, the worst first, in one line above the page. `alarms` is JSON text."""
+
+    def __init__(self, alarms: str) -> None:
+        super().__init__()
+        self.show(alarms)
+
+    def show(self, alarms: str) -> None:
+        """Replace what it says, where it is something else."""
+        if self._props.get("alarms") != alarms:
+            self._props["alarms"] = alarms
+            self.update()
 
 
 class Banner(Element, component=_ASSETS / "banner.js"):

@@ -153,7 +153,7 @@ def time_zone_of(name: str, source: str, key: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, RecursionError) as error:
         raise ConfigurationError(
             source, key, f"no time zone {name!r}", "Write it as Asia/Jakarta"
         ) from error

@@ -1,9 +1,10 @@
-"""The page's process: one web server, one feed, and an end within a second.
+"""The Command Center's process: one web server, one feed, and an end within a second.
 
-    asyncio.run(serve(feed, about, host="127.0.0.1", port=8080, ready=print))
+    asyncio.run(serve(Given(…), host="127.0.0.1", port=8080, ready=print))
 
-`/` is the page, `/api/state` the same picture as JSON, `/api/board` what a page begins with,
-`/healthz` tells whether the store answers.
+The sections are NiceGUI's pages (`operators/pages`). `/api/state` is the live picture as JSON,
+`/api/board` what a page begins with, `/api/visitor` who is logged in, `/healthz` tells whether the
+store answers. `Door` stands before all of it.
 """
 
 from __future__ import annotations
@@ -12,25 +13,53 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
+import msgspec
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from nicegui import Client, ui
+from fastapi.middleware.gzip import GZipMiddleware
+from nicegui import ui
+from starlette.types import ASGIApp
 
 from dashboards.answers import Answers
+from dashboards.configuration import PageConfiguration
 from dashboards.feed import Feed
-from dashboards.page import About, build
+from dashboards.operators.account_file import MEMORY, open_file
+from dashboards.operators.accounts import Accounts
+from dashboards.operators.alarms import Alarms
+from dashboards.operators.archive import Archive, Shared
+from dashboards.operators.audit import Audit
+from dashboards.operators.door import Door, entrance_of
+from dashboards.operators.installable import ICON, add_files
+from dashboards.operators.log_in import LogIn
+from dashboards.operators.pages import SECTIONS
+from dashboards.operators.portal import Portal
+from dashboards.operators.sessions import Sessions
+from dashboards.operators.sockets import bind_sockets
+from dashboards.page import About
+from dashboards.round_configuration import RoundConfiguration
 from dashboards.state_text import StateText
-from dashboards.texts import Language, words
+from dashboards.store_file import open_source
+from wire.clock import Clock
 
 _RECONNECT_S = 30.0  # a phone that opens a large city may be busy for long
 _FIRST_LOOK_S = 2.0  # so that the first viewer sees the city at once
-_FAVICON = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><rect width="24" height="24" '
-    'rx="5" fill="#0072b2"/><path d="M4 13 12 5l8 8v6H4z" fill="#fff"/><circle cx="12" cy="14" '
-    'r="2.5" fill="#009e73"/></svg>'
-)
+_OPEN_MAX = 4096  # connections at once; the next one is told to come again (503)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a process serves, all of it checked. `clock` is the city's, `wall` the machine's."""
+
+    configuration: PageConfiguration
+    round: RoundConfiguration | None
+    about: About
+    clock: Clock
+    wall: Clock
 
 
 class _Server(uvicorn.Server):
@@ -49,50 +78,98 @@ class _Server(uvicorn.Server):
         self._answering()
 
 
-async def serve(
-    feed: Feed, about: About, *, host: str, port: int, ready: Callable[[str], None]
-) -> None:
+async def serve(given: Given, *, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address once it answers.
 
     Raises:
         OSError: the address can't be had.
+        ConfigurationError: the accounts' file can't be used.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listening:
+    accounts = given.configuration.accounts
+    with (
+        contextlib.closing(open_file(accounts.file or MEMORY)) as file,
+        socket.create_server((host, port), family=family) as listening,
+    ):
         bound: int = listening.getsockname()[1]
         address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+        portal = _portal(given, file)
+        feed, sessions = portal.feed, portal.sessions
         state, board = (
             Answers(StateText(feed).encode, feed.clock),
             Answers(feed.snapshot, feed.clock),
         )
         feed.listeners |= {state.tell, board.tell}
-        config = uvicorn.Config(
-            application(feed, about, state, board),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=1,
+        log_in = _log_in(given, file, portal)
+        app = _application(portal, state, board, log_in)
+        server = _Server(
+            _uvicorn(GZipMiddleware(Door(app, accounts, sessions))), lambda: ready(address)
         )
-        server = _Server(config, lambda: ready(address))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _end, server)
         async with asyncio.TaskGroup() as group:
-            running = [group.create_task(each.run()) for each in (feed, state, board)]
+            lasting = [feed.run(), state.run(), board.run(), portal.alarms.run()]
+            lasting += [sessions.run()] if sessions else []
+            running = [group.create_task(each) for each in lasting]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_LOOK_S):
                     await feed.looked.wait()
             await server.serve([listening])
             for task in running:
                 task.cancel()
+            await portal.archive.close()
+
+
+def _portal(given: Given, file: sqlite3.Connection) -> Portal:
+    """What all viewers share."""
+    configuration, clock = given.configuration, given.clock
+    accounts = configuration.accounts
+    source = partial(open_source, configuration.store, clock)
+    archive = Archive(source)
+    idle_s, life_s = accounts.idle_minutes * 60, accounts.session_hours * 3600
+    sessions = Sessions(file, given.wall, idle_s=idle_s, life_s=life_s) if accounts.file else None
+    return Portal(
+        feed=Feed(source, clock),
+        about=given.about,
+        configuration=configuration,
+        round=given.round,
+        archive=archive,
+        shared=Shared(clock),
+        alarms=Alarms(archive, clock, configuration.alerts.desk_file),
+        log=Audit(file, accounts.audit_rows),
+        sessions=sessions,
+        clock=clock,
+        wall=given.wall,
+    )
+
+
+def _log_in(given: Given, file: sqlite3.Connection, portal: Portal) -> LogIn | None:
+    if portal.sessions is None:
+        return None
+    accounts = given.configuration.accounts
+    return LogIn(accounts, Accounts(file), portal.sessions, portal.log, given.wall)
+
+
+def _uvicorn(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        limit_concurrency=_OPEN_MAX,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the door believes only the proxies it was told of
+        timeout_graceful_shutdown=1,
+    )
 
 
 def _end(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-def application(feed: Feed, about: About, state: Answers, board: Answers) -> FastAPI:
-    """The page and its plain addresses. NiceGUI has one page a process, so this does too."""
+def _application(portal: Portal, state: Answers, board: Answers, log_in: LogIn | None) -> FastAPI:
+    """The plain addresses, then the pages, which take all others. NiceGUI has one application a
+    process, so this does too."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/api/state")
@@ -103,25 +180,33 @@ def application(feed: Feed, about: About, state: Answers, board: Answers) -> Fas
     async def api_board(request: Request) -> Response:
         return await _answered(board, request)
 
+    @app.get("/api/visitor")
+    async def visitor(request: Request) -> Response:
+        body = msgspec.json.encode(entrance_of(request.scope).visitor)
+        return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
     @app.get("/healthz")
     async def health() -> Response:
-        away = feed.board.away or not feed.board.read_ms
+        away = portal.feed.board.away or not portal.feed.board.read_ms
         text = "store away" if away else "ok"
         return Response(text, status_code=503 if away else 200, media_type="text/plain")
 
-    @ui.page("/", title=words(Language.INDONESIAN)["page.title"])
-    async def page(client: Client, lang: str = "") -> None:
-        build(client, feed, about, Language.of(lang))
-
+    add_files(app)
+    if log_in is not None:
+        log_in.add(app)
+    for section in SECTIONS:
+        portal.page(section, SECTIONS)
+    bind_sockets()
     ui.run_with(
         app,
         title="gampong",
-        favicon=_FAVICON,
+        favicon=ICON,
         tailwind=False,
         reconnect_timeout=_RECONNECT_S,
         binding_refresh_interval=None,
         show_welcome_message=False,
         message_history_length=200,
+        gzip_middleware_factory=None,  # ours is outside, so that the door sees pages as text
     )
     return app
 

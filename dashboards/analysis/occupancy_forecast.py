@@ -6,18 +6,20 @@
 
 Seasonal-naive with a level correction: a busy morning stays busy for a while, and not until night.
 What it isn't: it knows no rain, no holiday and no Ramadan. `errors` gives its mean absolute error
-beside those of two who know less: "as it is now" and "as a week ago".
+beside those of two who know less: "as it is now" and "as a week ago". How sure an hour is, is read
+off the last days: what was forecast then for as many hours ahead, beside what came (`bounded`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, tzinfo
+from collections.abc import Iterator
+from datetime import tzinfo
 from statistics import fmean
 
 import msgspec
 
-from dashboards.analysis.spans import HOUR_MS, Cell, Points
+from dashboards.analysis.spans import HOUR_MS, Cell, Points, cell_of
 
 KEEPS = 0.4
 """How much of today's difference is left an hour later. On the simulated city the error is least
@@ -25,6 +27,12 @@ here and changes by 3 % from 0 to 0.8: its hours differ by themselves more than 
 
 WEEKS_MIN = 2
 WEEK_H = 168
+
+LOW_SHARE, HIGH_SHARE = 0.10, 0.90
+"""Four hours in five lie between the bounds."""
+
+TRIED_MIN = 24
+"""Fewer forecasts of that many hours ahead say nothing of the next one."""
 
 
 class Seasons(msgspec.Struct, frozen=True):
@@ -35,10 +43,26 @@ class Seasons(msgspec.Struct, frozen=True):
 
     def at(self, time_ms: int, zone: tzinfo) -> float | None:
         """The usual value of that hour; None when no such hour is known."""
-        cell = _cell(time_ms, zone)
+        cell = cell_of(time_ms, zone)
         weeks = self.of_week.get(cell, [])
         values = weeks if len(weeks) >= WEEKS_MIN else self.of_day.get(cell.hour, [])
         return fmean(values) if values else None
+
+    def add(self, hour: tuple[int, float], zone: tzinfo) -> None:
+        """One more hour is known."""
+        cell = cell_of(hour[0], zone)
+        self.of_week.setdefault(cell, []).append(hour[1])
+        self.of_day.setdefault(cell.hour, []).append(hour[1])
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """An hour to come: its start, the share that will be taken, and between which shares it will
+    lie four times in five; no bounds where too little has been tried."""
+
+    time_ms: int
+    share: float
+    low: float | None
+    high: float | None
 
 
 class Errors(msgspec.Struct, frozen=True):
@@ -52,13 +76,10 @@ class Errors(msgspec.Struct, frozen=True):
 
 def seasons(past: Points, zone: tzinfo) -> Seasons:
     """From hourly shares (start of the hour, 0..1)."""
-    of_week: defaultdict[Cell, list[float]] = defaultdict(list)
-    of_day: defaultdict[int, list[float]] = defaultdict(list)
-    for time_ms, value in past:
-        cell = _cell(time_ms, zone)
-        of_week[cell].append(value)
-        of_day[cell.hour].append(value)
-    return Seasons(dict(of_week), dict(of_day))
+    found = Seasons({}, {})
+    for hour in past:
+        found.add(hour, zone)
+    return found
 
 
 def occupancy_forecast(past: Points, hours: int, zone: tzinfo) -> list[tuple[int, float]]:
@@ -66,26 +87,57 @@ def occupancy_forecast(past: Points, hours: int, zone: tzinfo) -> list[tuple[int
     return _ahead(seasons(past, zone), past, hours, zone)
 
 
+def bounded(past: Points, days: int, hours: int, zone: tzinfo) -> list[Ahead]:
+    """The same hours with their bounds, from what was forecast in the last `days` days: at every
+    hour of them, as many hours ahead, from what was known then."""
+    known = dict(past)
+    missed: defaultdict[int, list[float]] = defaultdict(list)
+    for at, found in _tried(past, days, hours, zone):
+        for time_ms, said in found:
+            if time_ms in known:
+                missed[(time_ms - past[at - 1][0]) // HOUR_MS].append(known[time_ms] - said)
+    ahead = []
+    for time_ms, share in occupancy_forecast(past, hours, zone):
+        off = sorted(missed[(time_ms - past[-1][0]) // HOUR_MS])
+        low = high = None
+        if len(off) >= TRIED_MIN:
+            low = share + min(0.0, off[int(LOW_SHARE * (len(off) - 1))])
+            high = share + max(0.0, off[round(HIGH_SHARE * (len(off) - 1))])
+            low, high = max(0.0, low), min(1.0, high)
+        ahead.append(Ahead(time_ms, share, low, high))
+    return ahead
+
+
 def errors(past: Points, days: int, hours: int, zone: tzinfo) -> Errors | None:
     """How good it was in the last `days` days: at every hour of them, the next `hours` hours were
     forecast from what was known then. None when there is less than a week before them."""
     known = dict(past)
-    first = len(past) - 24 * days
     ours: list[float] = []
     as_now: list[float] = []
     week_ago: list[float] = []
-    for at in range(max(first, 1), len(past) - 1):
-        before = past[:at]
-        for time_ms, said in occupancy_forecast(before, hours, zone):
+    for at, found in _tried(past, days, hours, zone):
+        for time_ms, said in found:
             ago = known.get(time_ms - WEEK_H * HOUR_MS)
             if time_ms not in known or ago is None:
                 continue
             ours.append(abs(said - known[time_ms]))
-            as_now.append(abs(before[-1][1] - known[time_ms]))
+            as_now.append(abs(past[at - 1][1] - known[time_ms]))
             week_ago.append(abs(ago - known[time_ms]))
     if not ours:
         return None
     return Errors(fmean(ours), fmean(as_now), fmean(week_ago), len(ours))
+
+
+def _tried(
+    past: Points, days: int, hours: int, zone: tzinfo
+) -> Iterator[tuple[int, list[tuple[int, float]]]]:
+    """For every hour of the last `days` days: how many hours were known then, and the forecast from
+    them."""
+    first = max(len(past) - 24 * days, 1)
+    usual = seasons(past[:first], zone)
+    for at in range(first, len(past) - 1):
+        yield at, _ahead(usual, past[:at], hours, zone)
+        usual.add(past[at], zone)
 
 
 def _ahead(usual: Seasons, past: Points, hours: int, zone: tzinfo) -> list[tuple[int, float]]:
@@ -101,8 +153,3 @@ def _ahead(usual: Seasons, past: Points, hours: int, zone: tzinfo) -> list[tuple
         if value is not None:
             found.append((time_ms, min(1.0, max(0.0, value + KEEPS**ahead * off))))
     return found
-
-
-def _cell(time_ms: int, zone: tzinfo) -> Cell:
-    local = datetime.fromtimestamp(time_ms / 1000, zone)
-    return Cell(local.weekday(), local.hour)

@@ -10,13 +10,13 @@ that was there before the range, is there after it, or passes through a time in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import tzinfo
 from statistics import fmean, median
 
 import msgspec
 
-from dashboards.analysis.spans import Cell, Points, by_hour, spans
+from dashboards.analysis.spans import Cell, Points, by_start, cell_of, spans
 
 MINUTE_MS = 60_000
 DAY_H = 24.0
@@ -56,6 +56,27 @@ class Usage(msgspec.Struct, frozen=True):
     unknown_share: float
 
 
+class BayHours(msgspec.Struct, frozen=True):
+    """Bay-hours of some bays, by the start of each local hour: known, and of these taken. Those of
+    several sets of bays, or of several ranges that begin at whole hours, add up."""
+
+    bays: int
+    known: dict[int, float]
+    taken: dict[int, float]
+    unknown_h: float
+
+    @property
+    def shares(self) -> list[tuple[int, float]]:
+        """The share taken in every hour that was known, as (start of the hour, share)."""
+        return [(hour_ms, self.taken[hour_ms] / self.known[hour_ms]) for hour_ms in self.known]
+
+    def since(self, start_ms: int, stop_ms: int) -> BayHours:
+        """The part from the start of a local hour to the end of the range."""
+        known = {hour_ms: known_h for hour_ms, known_h in self.known.items() if hour_ms >= start_ms}
+        every_h = self.bays * (stop_ms - start_ms) / (60 * MINUTE_MS)
+        return BayHours(self.bays, known, self.taken, max(0.0, every_h - sum(known.values())))
+
+
 def stays(device: str, occupied: Points, start_ms: int, stop_ms: int, hold_ms: int) -> list[Stay]:
     """The bay's stays in the range, ascending."""
     found: list[Stay] = []
@@ -86,24 +107,31 @@ def usage(
     overstay_min: float,
 ) -> Usage:
     """What the bays were used for in the range, by the clock of `zone`."""
+    hours = bay_hours(bays, start_ms, stop_ms, hold_ms, zone)
+    everybody = [
+        stay
+        for device, occupied in bays.items()
+        for stay in stays(device, occupied, start_ms, stop_ms, hold_ms)
+    ]
+    return usage_of(hours, everybody, zone, overstay_min)
+
+
+def usage_of(
+    hours: BayHours, everybody: Sequence[Stay], zone: tzinfo, overstay_min: float
+) -> Usage:
+    """The same, from the bays' hours and their stays."""
     known: defaultdict[Cell, float] = defaultdict(float)
     taken: defaultdict[Cell, float] = defaultdict(float)
-    unknown_h = 0.0
-    everybody: list[Stay] = []
-    for device, occupied in bays.items():
-        for span in spans(occupied, start_ms, stop_ms, hold_ms):
-            if span.value is None:
-                unknown_h += span.hours
-                continue
-            for cell, piece in by_hour(span, zone):
-                known[cell] += piece.hours
-                taken[cell] += piece.hours if span.value >= 0.5 else 0.0
-        everybody += stays(device, occupied, start_ms, stop_ms, hold_ms)
+    for hour_ms, known_h in hours.known.items():
+        cell = cell_of(hour_ms, zone)
+        known[cell] += known_h
+        taken[cell] += hours.taken[hour_ms]
     known_h = sum(known.values())
+    every_h = known_h + hours.unknown_h
     whole = [stay.minutes for stay in everybody if stay.whole]
     arrived = sum(stay.arrived for stay in everybody)
     return Usage(
-        bays=len(bays),
+        bays=hours.bays,
         occupancy=sum(taken.values()) / known_h if known_h else None,
         by_hour={cell: taken[cell] / hours for cell, hours in sorted(known.items())},
         turnover=arrived / (known_h / DAY_H) if known_h else None,
@@ -111,25 +139,46 @@ def usage(
         dwell_mean_min=fmean(whole) if whole else None,
         dwell_median_min=median(whole) if whole else None,
         overstays=len(longer_than(everybody, overstay_min)),
-        unknown_share=unknown_h / (unknown_h + known_h) if unknown_h + known_h else 1.0,
+        unknown_share=hours.unknown_h / every_h if every_h else 1.0,
     )
+
+
+def bay_hours(
+    bays: Mapping[str, Points], start_ms: int, stop_ms: int, hold_ms: int, zone: tzinfo
+) -> BayHours:
+    """How long the bays were known and taken, hour by hour."""
+    known: defaultdict[int, float] = defaultdict(float)
+    taken: defaultdict[int, float] = defaultdict(float)
+    unknown_h = 0.0
+    for occupied in bays.values():
+        for span in spans(occupied, start_ms, stop_ms, hold_ms):
+            if span.value is None:
+                unknown_h += span.hours
+                continue
+            for hour_ms, piece in by_start(span, zone):
+                known[hour_ms] += piece.hours
+                taken[hour_ms] += piece.hours if span.value >= 0.5 else 0.0
+    return BayHours(len(bays), dict(sorted(known.items())), taken, unknown_h)
+
+
+def joined(every: Iterable[BayHours]) -> BayHours:
+    """The hours of all these bays together."""
+    bays, unknown_h = 0, 0.0
+    known: defaultdict[int, float] = defaultdict(float)
+    taken: defaultdict[int, float] = defaultdict(float)
+    for hours in every:
+        bays, unknown_h = bays + hours.bays, unknown_h + hours.unknown_h
+        for hour_ms, known_h in hours.known.items():
+            known[hour_ms] += known_h
+            taken[hour_ms] += hours.taken[hour_ms]
+    return BayHours(bays, dict(sorted(known.items())), taken, unknown_h)
 
 
 def hourly_occupancy(
     bays: Mapping[str, Points], start_ms: int, stop_ms: int, hold_ms: int, zone: tzinfo
 ) -> list[tuple[int, float]]:
     """The share of taken bay-time in every hour that was known, as (start of the hour, share)."""
-    known: defaultdict[int, float] = defaultdict(float)
-    taken: defaultdict[int, float] = defaultdict(float)
-    for occupied in bays.values():
-        for span in spans(occupied, start_ms, stop_ms, hold_ms):
-            if span.value is None:
-                continue
-            for _, piece in by_hour(span, zone):
-                hour_ms = piece.start_ms - piece.start_ms % (60 * MINUTE_MS)
-                known[hour_ms] += piece.hours
-                taken[hour_ms] += piece.hours if span.value >= 0.5 else 0.0
-    return [(hour_ms, taken[hour_ms] / hours) for hour_ms, hours in sorted(known.items())]
+    return bay_hours(bays, start_ms, stop_ms, hold_ms, zone).shares
 
 
 def longer_than(found: Sequence[Stay], limit_min: float) -> list[Stay]:

@@ -70,15 +70,28 @@ def spans(points: Points, start_ms: int, stop_ms: int, hold_ms: int) -> Iterator
 
 def by_hour(span: Span, zone: tzinfo) -> Iterator[tuple[Cell, Span]]:
     """The span cut at whole local hours."""
+    for hour_ms, piece in by_start(span, zone):
+        yield cell_of(hour_ms, zone), piece
+
+
+def by_start(span: Span, zone: tzinfo) -> Iterator[tuple[int, Span]]:
+    """The span cut at whole local hours, each piece with the start of its hour."""
     at_ms = span.start_ms
     while at_ms < span.stop_ms:
-        local = datetime.fromtimestamp(at_ms / 1000, zone)
-        end_ms = min(at_ms + HOUR_MS - _into_hour_ms(at_ms, local), span.stop_ms)
-        yield Cell(local.weekday(), local.hour), Span(at_ms, end_ms, span.value)
+        hour_ms = hour_start(at_ms, zone)
+        end_ms = min(hour_ms + HOUR_MS, span.stop_ms)
+        yield hour_ms, Span(at_ms, end_ms, span.value)
         at_ms = end_ms
 
 
-def _into_hour_ms(time_ms: int, local: datetime) -> int:
-    offset = local.utcoffset()
+def cell_of(time_ms: int, zone: tzinfo) -> Cell:
+    """The hour of the week that holds the time."""
+    local = datetime.fromtimestamp(time_ms / 1000, zone)
+    return Cell(local.weekday(), local.hour)
+
+
+def hour_start(time_ms: int, zone: tzinfo) -> int:
+    """The start of the local hour that holds the time."""
+    offset = datetime.fromtimestamp(time_ms / 1000, zone).utcoffset()
     offset_ms = int(offset.total_seconds() * 1000) if offset else 0
-    return (time_ms + offset_ms) % HOUR_MS
+    return time_ms - (time_ms + offset_ms) % HOUR_MS

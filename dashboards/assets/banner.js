@@ -10,7 +10,7 @@ export default {
       if (city.silent) return "page-away";
       if (city.away) return "store-away";
       if (!city.readAt) return "loading";
-      return Object.keys(city.devices).length ? "" : "no-data";
+      return !city.setting.live || Object.keys(city.devices).length ? "" : "no-data";
     },
     words() {
       const when = city.readAt ? `${age(city.readAt)} (${timeOfDay(city.readAt)} WIB)` : "";

@@ -5,7 +5,7 @@ export default {
     <footer>
       <span v-for="note in city.setting.notes" :key="note">{{ note }}</span>
       <span>{{ t("page.speed") }} {{ city.setting.rate }} ×</span>
-      <span>{{ t("page.devices", devices) }}</span>
+      <span v-if="city.setting.live">{{ t("page.devices", devices) }}</span>
       <span v-if="unplaced">{{ t("page.unplaced", unplaced) }}</span>
     </footer>`,
   setup() {

@@ -19,6 +19,30 @@ from ingest.stores.configuration import StoreSettings, check_settings
 from wire.configuration import Configuration, ConfigurationError, decode_toml
 
 
+class CkanSettings(Configuration, frozen=True):
+    """A CKAN whose datastore gets the hours (`gampong opendata push`).
+
+    Args:
+        url: the portal's address.
+        dataset: name or id of the dataset; its tables are made, it isn't.
+        token_file: an API token of somebody who may edit it.
+        first_days: how far back a table that is empty begins.
+        again_hours: how many of the newest hours are written again each time, for late data.
+        rows_per_call: at most so many records a call.
+        timeout_s: for one call.
+        ca_file: PEM, where the system doesn't trust the portal's certificate.
+    """
+
+    url: str
+    dataset: str
+    token_file: str
+    first_days: int = 31
+    again_hours: int = 6
+    rows_per_call: int = 1000
+    timeout_s: float = 60.0
+    ca_file: str = ""
+
+
 class OpenDataConfiguration(Configuration, frozen=True):
     """The public process's configuration.
 
@@ -29,6 +53,7 @@ class OpenDataConfiguration(Configuration, frozen=True):
         requests_a_minute: what one client address may ask for; history counts ten times.
         burst: how much of that may come at once.
         trusted_proxies: addresses whose `X-Forwarded-For` is believed.
+        ckan: where `push` writes to.
     """
 
     store: StoreSettings
@@ -43,6 +68,7 @@ class OpenDataConfiguration(Configuration, frozen=True):
     burst: int = 120
     trusted_proxies: tuple[str, ...] = ()
     time_zone: str = "Asia/Jakarta"
+    ckan: CkanSettings | None = None
 
 
 def load(text: str, source: str) -> OpenDataConfiguration:
@@ -77,6 +103,25 @@ def load(text: str, source: str) -> OpenDataConfiguration:
             raise ConfigurationError(source, "trusted_proxies", str(error), "Name it") from error
     try:
         ZoneInfo(said.time_zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, RecursionError) as error:
         raise ConfigurationError(source, "time_zone", str(error), 'E.g. "Asia/Jakarta"') from error
+    if said.ckan:
+        _check_ckan(said.ckan, source)
     return said
+
+
+def _check_ckan(ckan: CkanSettings, source: str) -> None:
+    if not ckan.url.startswith(("https://", "http://")):
+        raise ConfigurationError(source, "ckan.url", ckan.url, "Give its https address")
+    if not ckan.dataset:
+        raise ConfigurationError(source, "ckan.dataset", "empty", "Name the dataset")
+    limits = {
+        "first_days": (1, 3660),
+        "again_hours": (0, 24 * 31),
+        "rows_per_call": (1, 10_000),
+        "timeout_s": (1, 600),
+    }
+    for key, (low, high) in limits.items():
+        value = getattr(ckan, key)
+        if not low <= value <= high:
+            raise ConfigurationError(source, f"ckan.{key}", f"{value:g}", f"Choose {low} to {high}")

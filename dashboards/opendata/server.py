@@ -33,6 +33,7 @@ _FIRST_LOOK_S = 2.0  # so that the first viewer sees the city at once
 _HEAD_BYTES_MAX = 16_384
 _OPEN_MAX = 4096  # connections at once; the next one is told to come again (503)
 _DETAIL_MAX = 200
+_LOOKS = ["GET", "HEAD"]  # monitors ask with HEAD
 _HTML = "text/html; charset=utf-8"
 _ASSETS = {"public.css": "text/css", "public.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -124,13 +125,13 @@ def _add_pages(app: FastAPI, city: City, shelf: Shelf) -> None:
     assets = {name: Made((HERE / "assets" / name).read_bytes(), 0.0, 0) for name in _ASSETS}
     assets["states.css"] = Made(style(), 0.0, 0)
 
-    @app.get("/", include_in_schema=False)
+    @app.api_route("/", methods=_LOOKS, include_in_schema=False)
     async def whole(request: Request, lang: str = "") -> Response:
         language = Language.of(lang)
         made = shelf.get(("page", language), city.version, lambda: page.whole(language))
         return answered(request, made, _HTML, {}, away=False)
 
-    @app.get("/live", include_in_schema=False)
+    @app.api_route("/live", methods=_LOOKS, include_in_schema=False)
     async def live(request: Request, lang: str = "") -> Response:
         language = Language.of(lang)
         made = shelf.get(("live", language), city.version, lambda: page.live(language))
@@ -138,18 +139,18 @@ def _add_pages(app: FastAPI, city: City, shelf: Shelf) -> None:
         answer.headers["Gampong-Now-Ms"] = str(city.clock.now_ms())
         return answer
 
-    @app.get("/manifest.webmanifest", include_in_schema=False)
+    @app.api_route("/manifest.webmanifest", methods=_LOOKS, include_in_schema=False)
     async def installable(request: Request) -> Response:
         made = Made(manifest(city), 0.0, 0)
         return answered(request, made, "application/manifest+json", {}, away=False)
 
-    @app.get("/assets/{name}", include_in_schema=False)
+    @app.api_route("/assets/{name}", methods=_LOOKS, include_in_schema=False)
     async def asset(request: Request, name: str) -> Response:
         if name not in assets:
             return refused(404, "No such address")
         return answered(request, assets[name], _ASSETS.get(name, "text/css"), {}, away=False)
 
-    @app.get("/healthz", include_in_schema=False)
+    @app.api_route("/healthz", methods=_LOOKS, include_in_schema=False)
     async def health() -> Response:
         text = "store away" if city.away else "ok"
         return Response(text, 503 if city.away else 200, media_type="text/plain")

@@ -198,17 +198,17 @@ def test_text_from_outside_is_shown_as_text(browser, store):
     ):
         marker(tab, "bay-01").wait_for()
         assert note in tab.inner_text("footer")
-        assert tab.title() == "Pusat Kendali Gampong"
+        assert tab.title() == "Kota · Pusat Kendali Gampong"
 
 
 def test_day_and_night_and_both_languages(browser, store):
     with page(store) as running, opened(browser, running.address, WALL) as tab:
         marker(tab, "bay-01").wait_for()
         day = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-        tab.click("header button")
+        tab.click("header .night")
         assert tab.evaluate("getComputedStyle(document.body).backgroundColor") != day
         assert tab.evaluate("document.documentElement.lang") == "id"
-        tab.click("header a")
+        tab.click("header .language")
         tab.wait_for_selector('h1:text-is("Gampong Command Center")')
         marker(tab, "bay-01").wait_for()
         assert tab.evaluate("document.documentElement.lang") == "en"

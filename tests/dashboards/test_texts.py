@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 import dashboards
+from dashboards.operators.pages import SECTIONS
+from dashboards.operators.visitor import Role
 from dashboards.states import LOOKS, STATES
 from dashboards.texts import Language, words
 from devices.kinds import KINDS, FieldType
 
 ASSETS = Path(dashboards.__file__).parent / "assets"
+OPERATORS = Path(dashboards.__file__).parent / "operators"
 
 
 def test_both_languages_say_the_same_things_with_the_same_numbers():
@@ -39,9 +42,22 @@ def test_every_state_kind_and_closed_value_has_a_word(language):
 def test_every_word_that_a_script_asks_for_exists():
     asked = {
         key
-        for script in ASSETS.rglob("*.js")
+        for folder in (ASSETS, OPERATORS / "assets")
+        for script in folder.rglob("*.js")
         for key in re.findall(r"""\bt\(["']([a-z]+\.[a-z_]+)["'][,)]""", script.read_text())
     }
+    assert len(asked) > 30
+    assert asked <= words(Language.ENGLISH).keys()
+
+
+def test_every_word_that_a_page_says_exists():
+    asked = {
+        key
+        for file in OPERATORS.rglob("*.py")
+        for key in re.findall(r"""\bsay\(["']([a-z_]+\.[a-z_]+)["'][,)]""", file.read_text())
+    }
+    asked |= {f"section.{section.name}" for section in SECTIONS}
+    asked |= {f"role.{role}" for role in Role}
     assert len(asked) > 30
     assert asked <= words(Language.ENGLISH).keys()
 

@@ -21,14 +21,15 @@ export const city = reactive({
   site: "", // empty: all
 });
 
-const clock = { cityMs: 0, at: 0, rate: 1, heardAt: 0 };
+const clock = { cityMs: 0, at: 0, rate: 1, heardAt: 0, askedAt: 0 };
 const markListeners = new Set();
 let early = []; // patches that came before the snapshot; null once it is there
 
 export function begin(setting) {
   city.setting = markRaw(setting);
   clock.rate = setting.rate;
-  fetchSnapshot();
+  if (setting.live) fetchSnapshot();
+  else early = null; // a page that doesn't follow the whole city needs no snapshot of it
   document.documentElement.lang = setting.language;
   setNight(storedNight() ?? matchMedia("(prefers-color-scheme: dark)").matches, false);
   setInterval(tick, 500);
@@ -82,6 +83,20 @@ function tick() {
   const wall = performance.now();
   city.now = clock.cityMs + (wall - clock.at) * clock.rate;
   city.silent = wall - clock.heardAt > SILENT_AFTER_MS;
+  if (city.silent && wall - clock.askedAt > SILENT_AFTER_MS) {
+    clock.askedAt = wall;
+    askWhetherLoggedIn();
+  }
+}
+
+// A session that is over is told by nothing but silence; loading the page again leads to the log-in.
+async function askWhetherLoggedIn() {
+  try {
+    const answer = await fetch(`${window.path_prefix ?? ""}/api/visitor`);
+    if (answer.status === 401) location.reload();
+  } catch (error) {
+    console.info(error); // the server is away
+  }
 }
 
 // Words. {n} in a text is replaced by `n`.

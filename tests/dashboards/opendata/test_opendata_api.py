@@ -9,6 +9,7 @@ import signal
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -16,7 +17,8 @@ from ingest.stores import Bucket, Written
 from ingest.stores.configuration import SqliteSettings, StoreSettings
 from ingest.stores.kinds import HOUR_KINDS
 from tests.dashboards.opendata.public_process import COMMAND, ROOT, Public, public, until
-from tests.dashboards.opendata.test_opendata_entities import REQUIRED, check
+from tests.dashboards.opendata.published_models import REQUIRED
+from tests.dashboards.opendata.test_opendata_entities import check
 from tests.dashboards.small_city import bay, line, place, store_now, tags, whole_city
 from tests.ingest.stores import databases
 from tests.ingest.stores.databases import Database
@@ -382,3 +384,11 @@ def test_a_configuration_names_the_key_that_is_wrong(tmp_path, text, said):
 def test_hours_in_the_test_are_of_kinds_that_exist():
     assert {"occupied_mean", "occupied_count"} <= HOUR_KINDS["parking_spot"].fields.keys()
     assert json.dumps(hours(CLOCK.now_ms(), 1))
+
+
+def test_a_monitor_that_asks_with_head_gets_the_head(city):
+    for path in ("/", "/live", "/healthz"):
+        asked = Request(city.address + path, method="HEAD")
+        with urlopen(asked, timeout=20) as answer:
+            assert (answer.status, answer.read()) == (200, b"")
+            assert int(answer.headers["Content-Length"]) > 0

@@ -9,48 +9,13 @@ import pytest
 from dashboards.opendata.entities import EntityType, entities
 from dashboards.opendata.records import Record, Zone
 from dashboards.states import STATES, State
-
-# From model.yaml of dataModel.Parking, .WasteManagement and .WifiNetwork.
-REQUIRED = {
-    "ParkingSpot": {"id", "type", "location", "status", "category", "refParkingSite"},
-    "OnStreetParking": {"id", "type", "location"},
-    "WasteContainer": {"id", "type", "location"},
-    "AccessPoint": {"id", "type", "name"},
-}
-DEVICE_CATEGORY = {
-    *("actuator", "beacon", "endgun", "HVAC", "implement", "irrSection", "irrSystem", "meter"),
-    *("multimedia", "network", "sensor"),
-}
-ENUMS: dict[tuple[str, str], set[str]] = {
-    ("ParkingSpot", "status"): {"closed", "free", "occupied", "unknown"},
-    ("ParkingSpot", "category"): {"onStreet", "offStreet"},
-    ("OnStreetParking", "category"): {
-        *("barrierAccess", "blueZone", "feeCharged", "forDisabled", "forElectricalCharging"),
-        *("forLoadUnload", "forResidents", "free", "greenZone", "mediumTerm", "onlyWithPermit"),
-        *("public", "shortTerm", "taxiStop", "underground"),
-    },
-    ("OnStreetParking", "occupancyDetectionType"): {
-        *("balancing", "manual", "modelBased", "none", "singleSpaceDetection"),
-    },
-    ("WasteContainer", "status"): {
-        *("ok", "lidOpen", "dropped", "moved", "vandalized", "burning", "unknown"),
-    },
-    ("AccessPoint", "apState"): {"up", "down"},
-    ("AccessPoint", "category"): DEVICE_CATEGORY,
-}
-ATTRIBUTES = {
-    "ParkingSpot": {"name", "timeInstant"},
-    "OnStreetParking": {
-        *("name", "totalSpotNumber", "availableSpotNumber", "occupiedSpotNumber"),
-        *("outOfServiceSlotNumber", "observationDateTime", "refParkingSpot"),
-        *("category", "occupancyDetectionType"),
-    },
-    "WasteContainer": {"name", "status", "fillingLevel", "temperature", "timeInstant"},
-    "AccessPoint": {
-        *("location", "apState", "clientsConnected", "category", "dateLastValueReported"),
-    },
-}
-"""What else of the models is used."""
+from ingest.stores import Bucket, Written
+from ingest.stores.configuration import SqliteSettings
+from tests.dashboards.analysis.town import Town
+from tests.dashboards.opendata.public_process import public
+from tests.dashboards.opendata.published_models import faults
+from tests.ingest.stores.databases import Database
+from wire.clock import SystemClock
 
 TIME = "2026-08-01T05:00:00.000Z"
 KINDS = {
@@ -62,20 +27,7 @@ KINDS = {
 
 def check(entity: dict[str, Any]) -> None:
     """The models' rules, and NGSI-LD's for an attribute."""
-    type_ = entity["type"]
-    assert entity["id"].startswith(f"urn:ngsi-ld:{type_}:")
-    assert REQUIRED[type_] <= entity.keys()
-    assert entity.keys() <= REQUIRED[type_] | ATTRIBUTES[type_] | {"@context"}
-    for name, attribute in entity.items():
-        if name in ("id", "type", "@context"):
-            continue
-        kind = "object" if attribute["type"] == "Relationship" else "value"
-        assert attribute["type"] in ("Property", "GeoProperty", "Relationship")
-        value = attribute[kind]
-        if (type_, name) in ENUMS:
-            assert set(value if isinstance(value, list) else [value]) <= ENUMS[type_, name]
-        if isinstance(value, str):
-            assert not set(value) & set("<>\"'=;()")
+    assert faults(entity) == []
 
 
 def record(kind: str, state: State, **changes: Any) -> Record:
@@ -145,3 +97,62 @@ def test_a_zone_counts_its_bays(number):
     else:
         assert entity["availableSpotNumber"]["value"] == 3
         assert entity["occupiedSpotNumber"]["value"] == 2
+
+
+def test_every_entity_of_the_simulated_city_is_as_the_models_say(tmp_path, seed):
+    now_ms = SystemClock().now_ms()
+    town = Town(seed % 1000, now_ms, days=1)
+    words = ("burning", "lid_open", "moved", "dropped", "unknown")
+    told = [
+        f"waste_container,device={one.name},gateway={gateway.name},site={gateway.site.name},"
+        f'zone={one.zone.name} status="{word}" {now_ms - 1000}'
+        for gateway in town.city.gateways
+        for one, word in zip(gateway.bins, words, strict=False)
+    ]
+
+    async def fill(store: Any) -> None:
+        for bucket, lines in town.lines().items():
+            for first in range(0, len(lines), 5000):
+                assert await store.write(bucket, lines[first : first + 5000]) == Written()
+        assert await store.write(Bucket.CITY, told) == Written()
+
+    database = Database(SqliteSettings(path=str(tmp_path / "city.db")))
+    database.run(fill)
+    found: dict[str, list[dict[str, Any]]] = {}
+    with public(tmp_path / "city.db", tmp_path) as running:
+        for type_ in EntityType:
+            path: str | None = f"/api/v1/entities?type={type_}&limit=7"
+            found[type_] = []
+            while path:
+                answer = running.get(path)
+                found[type_] += answer.json
+                link = answer.headers.get("Link", "")
+                path = link[1 : link.index(">")] if link else None
+    broken = {one["id"]: wrong for some in found.values() for one in some if (wrong := faults(one))}
+    assert broken == {}
+    city = town.city
+    counts = {type_: len({one["id"] for one in some}) for type_, some in found.items()}
+    zones = {(one.site.name, bay.zone.name) for one in city.gateways for bay in one.bays}
+    assert counts == {
+        "ParkingSpot": len(city.bays), "OnStreetParking": len(zones),
+        "WasteContainer": len(city.bins), "AccessPoint": len(city.corners),
+    }  # fmt: skip
+    shown = {one["status"]["value"] for one in found["WasteContainer"]}
+    assert shown >= {"ok", "burning", "lidOpen", "moved", "dropped"}
+    spots = {one["id"] for one in found["ParkingSpot"]}
+    for zone in found["OnStreetParking"]:
+        assert set(zone["refParkingSpot"]["object"]) <= spots
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("status", "full"), ("status", None), ("category", ["street"]), ("category", "onStreet"),
+     ("location", None), ("refParkingSite", None), ("speed", 3)],
+)  # fmt: skip
+def test_an_entity_that_is_not_as_the_model_says_would_be_seen(name, value):
+    (entity,) = entities(EntityType.PARKING_SPOT, [record("parking_spot", State.FREE)], [])
+    if value is None:
+        del entity[name]
+    else:
+        entity[name] = {"type": "Property", "value": value}
+    assert faults(entity)
