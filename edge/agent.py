@@ -11,25 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from edge.configuration import EdgeConfiguration
-from edge.durations import Durations
 from edge.intake import Intake
+from edge.links.lending import Lending
 from edge.links.make import make_links
+from edge.month import STATE, Month
+from edge.onlooker import Inside, Look, Onlooker, Seen, Watch, all_ears
 from edge.outbox_file import OutboxDamaged, OutboxFailing
 from edge.outbox_thread import OutboxThread
-from edge.records import Tally
+from edge.records import Sealed, Tally
+from edge.renewal import renew
+from edge.replaced import forget_replaced
 from edge.sealing import Sealing
 from edge.status import Report
 from edge.timekeeping import Timekeeping
 from edge.uplink import Uplink
 from edge.uplink_snapshot import LastReadings
 from wire.clock import Clock
-from wire.messages import Ledger, Status
+from wire.messages import Fate, Ledger
 
 RECALLED_BATCHES = 16
 """So many of the newest waiting batches are read at the start, for the first snapshot."""
@@ -41,19 +44,6 @@ _SERIALS = ("device/cid", "device/serial", "device/wwid", "wwid")
 _log = logging.getLogger(__name__)
 
 
-class Seen(NamedTuple):
-    """The agent as it is now, for whoever watches it."""
-
-    status: Status
-    confirm_times: Durations
-
-
-Look = Callable[[], Awaitable[Seen]]
-Watch = Callable[[Look], Coroutine[object, object, None]]
-"""Runs beside the agent until its links stop, and looks when it likes; a look raises
-`OutboxFailing` when the outbox can't be read."""
-
-
 async def run_agent(
     configuration: EdgeConfiguration,
     clock: Clock,
@@ -61,6 +51,7 @@ async def run_agent(
     drain_s: float = 2.0,
     version: str = "",
     watch: Watch | None = None,
+    onlookers: Sequence[Onlooker] = (),
 ) -> Ledger:
     """Run until `stop` is set; then seal, send for `drain_s` wall seconds at most, and leave.
 
@@ -77,28 +68,40 @@ async def run_agent(
     try:
         await _unpark(outbox)
         tally, last = Tally(), LastReadings()
-        trusted, states = timekeeping.time_trusted, await outbox.states()
+        trusted = timekeeping.time_trusted
+        await forget_replaced(configuration, outbox, timekeeping.clock.now_ms())
+        states = await outbox.states()
+        month = Month(
+            configuration.uplink, boot_id(), timekeeping.clock.now_ms, trusted, states.get(STATE)
+        )
         stamped = await outbox.stamped()
         intake = Intake(configuration, timekeeping.clock, tally, trusted, states, stamped)
         sealing = Sealing(settings, outbox, intake, tally, timekeeping.clock, last)
-        links = make_links(configuration, sealing, timekeeping.clock, trusted, intake.newest_ms)
-        report = Report(configuration, timekeeping.clock, outbox, sealing, links, version)
+        sink = all_ears(onlookers, sealing)
+        made = make_links(configuration, sink, timekeeping.clock, trusted, intake.newest_ms)
+        links = [Lending(link) for link in made]
+        report = Report(configuration, timekeeping.clock, outbox, sealing, links, version, month)
         uplink = Uplink(configuration, outbox, timekeeping, last, report)
         sealing.announce, sealing.prepare = uplink.announce, uplink.prepare
+        sealing.remember = month.state
+        _show(onlookers, sealing, uplink)
         await _recall(outbox, last)
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(link.run()) for link in links]
             keeping = [group.create_task(timekeeping.run(outbox, uplink.look_again))]
-            if watch:
-                look = _looking(report, uplink, trusted)
-                keeping.append(group.create_task(watch(look)))
+            keeping.append(group.create_task(renew(configuration, uplink.identity, timekeeping)))
+            look = _looking(report, uplink, trusted)
+            keeping += [group.create_task(watch(look))] if watch else []
+            named = {link.name: link for link in links}
+            beside = uplink.besides.append
+            known = timekeeping.clock
+            inside = Inside(configuration, look, named, last, intake.want, trusted, beside, known)
+            keeping += [group.create_task(one.watch(inside)) for one in onlookers]
             sealer = group.create_task(sealing.run())
             draining = group.create_task(uplink.drain())
             _log.info("event=started gateway=%s links=%d", configuration.gateway.name, len(links))
             await stop.wait()
-            for task in (*reading, *keeping):
-                task.cancel()
-            await asyncio.wait((*reading, *keeping))
+            await _ended((*reading, *keeping))
             sealing.end()
             await sealer
             await _drained(outbox, clock, drain_s)
@@ -110,12 +113,36 @@ async def run_agent(
         await outbox.close()
 
 
+async def _ended(tasks: Sequence[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
 def _looking(report: Report, uplink: Uplink, trusted: Callable[[], bool]) -> Look:
     async def look() -> Seen:
         status = await report.status(uplink.connected, trusted(), uplink.alarms)
         return Seen(status, uplink.confirm_times)
 
     return look
+
+
+def _show(onlookers: Sequence[Onlooker], sealing: Sealing, uplink: Uplink) -> None:
+    """Let the onlookers know of each batch and its fate."""
+    announce = sealing.announce
+
+    def announced(batches: list[Sealed]) -> None:
+        announce(batches)
+        for onlooker in onlookers:
+            onlooker.sealed(batches)
+
+    def settled(fates: Sequence[Fate]) -> None:
+        for onlooker in onlookers:
+            onlooker.settled(fates)
+
+    if onlookers:
+        sealing.announce = announced
+        uplink.tell_fates(settled)
 
 
 async def _unpark(outbox: OutboxThread) -> None:

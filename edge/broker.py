@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge.certificate_words import in_words
 from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.messages import MESSAGE_BYTES_MAX
@@ -25,6 +26,8 @@ __all__ = ("TOO_LARGE",)
 
 DELIVERED = 0x00
 SESSION_TAKEN_OVER = 0x8E
+NOT_LET_IN = (0x86, 0x87, 0x8A)
+"""Bad user name or password, not authorized, banned."""
 
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h
 _WITH_WILL = 0x04  # DISCONNECT: publish the will all the same
@@ -39,10 +42,11 @@ _PACKET_BYTES_MIN = 2 * ALIASING_BYTES_MAX
 
 
 class ConnectionLost(Exception):
-    """No connection, or no longer; `code` is the broker's reason when it gave one."""
+    """No connection, or no longer; `code` is the broker's reason when it gave one, `refused` when
+    it doesn't let in what we show."""
 
-    def __init__(self, reason: str, code: int | None = None) -> None:
-        self.code = code
+    def __init__(self, reason: str, code: int | None = None, refused: bool = False) -> None:
+        self.code, self.refused = code, refused
         super().__init__(reason)
 
 
@@ -217,7 +221,7 @@ class Connection:
 
 @asynccontextmanager
 async def connect(
-    broker: Broker, client_id: str, will: Outgoing, check_dates: bool, timeout_s: float
+    broker: Broker, client_id: str, will: Outgoing | None, check_dates: bool, timeout_s: float
 ) -> AsyncIterator[Connection]:
     """One connection. Leaving the block by an exception makes the broker publish the will.
 
@@ -231,7 +235,7 @@ async def connect(
         broker.username or None,
         password(broker),
         _PACKET_BYTES_MAX,
-        will=mqtt.Will(will.topic, will.payload, will.retain),
+        will=mqtt.Will(will.topic, will.payload, will.retain) if will else None,
     )
     context = ssl_context(broker, check_dates)
     link = Link(broker.keepalive_s, _QUEUED_MESSAGES, is_paid=True)
@@ -268,8 +272,10 @@ async def _open(
 
 
 def _lost(error: Lost | OSError) -> ConnectionLost:
-    why = str(error) or "no answer in time"  # a TimeoutError, which is an OSError, says nothing
-    return ConnectionLost(why, error.code if isinstance(error, Lost) else None)
+    why, refused = in_words(error)
+    code = error.code if isinstance(error, Lost) else None
+    # A TimeoutError, which is an OSError, says nothing.
+    return ConnectionLost(why or "no answer in time", code, refused or code in NOT_LET_IN)
 
 
 def _read(file: str, remedy: str) -> bytes:

@@ -6,8 +6,10 @@ bounds here, devices, links and drivers in `edge/device_checks.py`. Defaults sta
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
-from typing import Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -54,7 +56,10 @@ class OutboxSettings(Configuration, frozen=True):
 
 class UplinkSettings(Configuration, frozen=True):
     """How batches are sent. Times are wall seconds: they are the network's, not the city's; only
-    `status_interval_s` is city time, as the watch that reads the status is."""
+    `status_interval_s` is city time, as the watch that reads the status is.
+
+    `interface` is the network interface with the SIM, whose bytes are counted; of `quota_mb`
+    (10^6 bytes, both directions; 0: no quota) in a month that begins on `quota_day`."""
 
     window: int = 4
     backfill_window: int = 4
@@ -63,6 +68,9 @@ class UplinkSettings(Configuration, frozen=True):
     retry_s_max: float = 60.0
     backfill_batches_per_s: float = 20.0
     status_interval_s: float = 60.0
+    interface: str = ""
+    quota_mb: int = 0
+    quota_day: int = 1
 
 
 class TimeSettings(Configuration, frozen=True):
@@ -73,6 +81,19 @@ class TimeSettings(Configuration, frozen=True):
     """
 
     trust: Literal["ntp", "system"] = "ntp"
+
+
+class PageSettings(Configuration, frozen=True):
+    """The gateway's own page, for a technician's phone. Off while `host` is empty.
+
+    `host` is an address of this machine, or 0.0.0.0 for all of them. `pin_file` is made by
+    `gampong edge pin`. `name` is what the page may be called by beside its address.
+    """
+
+    host: str = ""
+    port: int = 8080
+    name: str = "gampong.local"
+    pin_file: str = "/etc/gampong/page.pin"
 
 
 class Device(Configuration, frozen=True):
@@ -86,7 +107,8 @@ class Device(Configuration, frozen=True):
     kind's default. `assumed_air_c` is for an ultrasonic sensor that doesn't measure how fast sound
     is: the air's temperature that its sheet reckons with. `topic` is where a device without a
     network server publishes; `match` tells devices on one topic apart: a value's place in the
-    message, and the text that it has.
+    message, and the text that it has. `sensor` is the serial number of what hangs there, or any
+    name for it: another one means that what was learnt of the one before is forgotten.
     """
 
     name: str
@@ -109,6 +131,8 @@ class Device(Configuration, frozen=True):
     magnet: Magnet | None = None
     assumed_air_c: float | None = None
     maintenance: bool = False
+    maintenance_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    sensor: str = ""
 
 
 class CloudBroker(Broker, frozen=True):
@@ -116,6 +140,18 @@ class CloudBroker(Broker, frozen=True):
     mobile link pays for no ping."""
 
     keepalive_s: int = 75
+
+
+class RemoteSettings(Configuration, frozen=True):
+    """What the cloud may ask of this gateway, and for how long a configuration from afar is tried.
+
+    `accept` is `all`, `commands` (no configuration) or `nothing`. `trial_s` are wall seconds within
+    which a batch that was sealed with it has to be confirmed; where sensors speak by themselves
+    once an hour, give it two hours.
+    """
+
+    accept: Literal["all", "commands", "nothing"] = "all"
+    trial_s: float = 300.0
 
 
 class EdgeConfiguration(Configuration, frozen=True):
@@ -127,6 +163,8 @@ class EdgeConfiguration(Configuration, frozen=True):
     uplink: UplinkSettings = UplinkSettings()
     time: TimeSettings = TimeSettings()
     metrics: Metrics = Metrics()
+    remote: RemoteSettings = RemoteSettings()
+    page: PageSettings = PageSettings()
     link: tuple[LinkSettings, ...] = ()
     device: tuple[Device, ...] = ()
     register_map: dict[str, RegisterMap] = msgspec.field(default_factory=dict)
@@ -150,6 +188,7 @@ def load_configuration(text: str, source: str) -> EdgeConfiguration:
     _check_bounds(configuration, source)
     check_devices(configuration, source)
     listening(configuration.metrics, source)
+    _check_page(configuration.page, source)
     return configuration
 
 
@@ -190,6 +229,15 @@ def _check_names(configuration: EdgeConfiguration, source: str) -> None:
             raise ConfigurationError(source, key, f"{name!r} isn't a name", remedy)
 
 
+def _check_page(page: PageSettings, source: str) -> None:
+    try:
+        if page.host:
+            ipaddress.ip_address(page.host)
+    except ValueError as error:
+        problem, remedy = f"{page.host!r} isn't an address", "Give 0.0.0.0 or one of this machine's"
+        raise ConfigurationError(source, "page.host", problem, remedy) from error
+
+
 def _check_bounds(configuration: EdgeConfiguration, source: str) -> None:
     outbox, uplink = configuration.outbox, configuration.uplink
     bounds = [
@@ -207,6 +255,10 @@ def _check_bounds(configuration: EdgeConfiguration, source: str) -> None:
         ("uplink.retry_s_max", uplink.retry_s_max, 1, 3600),
         ("uplink.backfill_batches_per_s", uplink.backfill_batches_per_s, 0.01, 1000),
         ("uplink.status_interval_s", uplink.status_interval_s, 1, 3600),
+        ("uplink.quota_mb", uplink.quota_mb, 0, 10_000_000),
+        ("uplink.quota_day", uplink.quota_day, 1, 31),
+        ("remote.trial_s", configuration.remote.trial_s, 1, 86_400),
+        ("page.port", configuration.page.port, 1, 65_535),
         ("device", len(configuration.device), 0, _DEVICES_MAX),
     ]
     for key, value, low, high in bounds:

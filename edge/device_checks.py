@@ -34,8 +34,8 @@ from devices.register_map import ADDRESS_MAX, BadMap, RegisterMap
 from devices.topics import is_filter
 from edge.drivers import driver_of, named_driver
 from edge.link_settings import (
+    BY_TOPIC,
     NETWORK_SERVERS,
-    PLAIN_TOPICS,
     Hotspot,
     LinkSettings,
     ModbusPort,
@@ -46,6 +46,7 @@ from edge.link_settings import (
     UartPort,
 )
 from edge.links.snmp_message import host_and_port, parse_oid
+from edge.sender_checks import check_sender, check_sender_of
 from edge.mounting import mounting_fault
 from wire.configuration import ConfigurationError
 from wire.line import NAME
@@ -58,7 +59,7 @@ _LINKS_BY_DRIVER: dict[type, tuple[type, ...]] = {
     ModbusLink: (ModbusPort,),
     LorawanLink: NETWORK_SERVERS,
     ObjectLink: NETWORK_SERVERS,
-    TopicLink: PLAIN_TOPICS,
+    TopicLink: BY_TOPIC,
     HotspotLink: (Hotspot,),
     RouterosLink: (RouterOs,),
     SnmpLink: (SnmpAgent,),
@@ -84,9 +85,11 @@ def check_devices(configuration: EdgeConfiguration, source: str) -> None:
         driver = _driver(device, configuration, key, source)
         _check_device(device, driver, links, key, source)
         _check_messages(configuration, device, driver, key, source)
+        check_sender_of(configuration, device, driver, links[device.link], key, source)
         drivers.append(driver)
     for index, link in enumerate(configuration.link):
         _check_link(link, f"link[{index}] ({link.name})", source)
+        check_sender(link, f"link[{index}] ({link.name})", source)
     _check_identities(configuration, source)
     pairs = list(zip(configuration.device, drivers, strict=True))
     _check_units(pairs, configuration.register_map, source)
@@ -253,6 +256,7 @@ def _is_dev_eui(text: str) -> bool:
 def _check_identities(configuration: EdgeConfiguration, source: str) -> None:
     """Nothing twice: link names, device names, ports, LoRaWAN identities, one-device links."""
     ports = [("port", link.port) for link in configuration.link if hasattr(link, "port")]
+    ports += [("listen", link.listen) for link in configuration.link if hasattr(link, "listen")]
     identities: list[tuple[str, ...]] = [
         *(("link", link.name) for link in configuration.link),
         *ports,

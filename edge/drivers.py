@@ -14,7 +14,7 @@ from devices.driver import Driver, load_driver
 from devices.field_map import map_driver
 from devices.register_driver import driver_of_map
 from devices.register_map import RegisterMap
-from edge.link_settings import PLAIN_TOPICS
+from edge.link_settings import BY_TOPIC
 
 if TYPE_CHECKING:
     from edge.configuration import Device, EdgeConfiguration
@@ -32,7 +32,7 @@ def driver_of(configuration: EdgeConfiguration, device: Device) -> Driver:
     field_map = configuration.field_map.get(device.driver)
     if field_map is None:
         return named_driver(device.driver, configuration.register_map)
-    plain = {link.name for link in configuration.link if isinstance(link, PLAIN_TOPICS)}
+    plain = {link.name for link in configuration.link if isinstance(link, BY_TOPIC)}
     return map_driver(device.driver, field_map, by_topic=device.link in plain)
 
 

@@ -7,13 +7,15 @@ read them as they connect; `gampong edge check` looks at all of them beforehand.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from devices.signature import SECRET_BYTES_MIN
 from edge.configuration import EdgeConfiguration
-from edge.link_settings import LinkSettings, MqttServer, Storage, ThingsStack
+from edge.link_settings import LinkSettings, MqttServer, Signature, Storage, ThingsStack
 from wire.configuration import ConfigurationError
 
+OTHERS = 0o007
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h
 
 
@@ -59,6 +61,25 @@ def storage_key(storage: Storage) -> str:
     return _secret(storage.api_key_file, "storage.api_key_file")
 
 
+def sender_secrets(files: Sequence[str]) -> list[bytes]:
+    """The secrets that are valid now, in the files' order.
+
+    Raises:
+        ConfigurationError: one can't be read, can be by everybody, or is too short to be one.
+    """
+    secrets = []
+    for file in files:
+        secret = _secret(file, "signature.secret_files").encode()
+        if Path(file).stat().st_mode & OTHERS:
+            problem, remedy = "everybody may read or change it", f"chmod o= {file}"
+            raise ConfigurationError(file, "signature.secret_files", problem, remedy)
+        if len(secret) < SECRET_BYTES_MIN:
+            problem, remedy = "too short", f"Take {SECRET_BYTES_MIN} characters or more"
+            raise ConfigurationError(file, "signature.secret_files", problem, remedy)
+        secrets.append(secret)
+    return secrets
+
+
 def check_files(configuration: EdgeConfiguration) -> None:
     """Look at every file that links to servers and field maps name.
 
@@ -72,6 +93,8 @@ def check_files(configuration: EdgeConfiguration) -> None:
             server_password(server)
         if isinstance(link, ThingsStack) and link.storage is not None:
             storage_key(link.storage)
+        if signature := _signature(link):
+            sender_secrets(signature.secret_files)
     for name, field_map in configuration.field_map.items():
         if field_map.decoder:
             _secret(field_map.decoder, f"field_map.{name}.decoder")
@@ -85,11 +108,18 @@ def secret_files(configuration: EdgeConfiguration) -> Iterator[str]:
             yield from filter(None, (server.password_file, server.tls and server.tls.key_file))
         if isinstance(link, ThingsStack) and link.storage is not None:
             yield link.storage.api_key_file
+        if signature := _signature(link):
+            yield from signature.secret_files
 
 
 def _server(link: LinkSettings) -> MqttServer | None:
     server = getattr(link, "broker", None)
     return server if isinstance(server, MqttServer) else None
+
+
+def _signature(link: LinkSettings) -> Signature | None:
+    signature = getattr(link, "signature", None)
+    return signature if isinstance(signature, Signature) else None
 
 
 def _secret(file: str, key: str) -> str:

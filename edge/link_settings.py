@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from devices.signature import Rule, Scheme
 from wire.configuration import Broker, Configuration
 
 
@@ -165,11 +166,31 @@ class MilesightGateway(Configuration, frozen=True, tag="milesight_gateway", tag_
     topic: str
 
 
+class Signature(Configuration, frozen=True, kw_only=True):
+    """How a sender signs (`devices/signature.py`), and the files its secrets are in: one, or two
+    while the second is followed by the first. They are read anew for each message."""
+
+    secret_files: tuple[str, ...]
+    scheme: Scheme = "hmac-sha256"
+    header: str = "x-signature"
+    encoding: Literal["hex", "base64"] = "hex"
+    time_header: str = ""
+    within_s: float = 300.0
+
+    @property
+    def rule(self) -> Rule:
+        """The same without the secrets."""
+        names = self.header.lower(), self.time_header.lower()
+        return Rule(self.scheme, names[0], self.encoding, names[1], self.within_s)
+
+
 class JsonTopics(Configuration, frozen=True, tag="json", tag_field="type"):
-    """Devices that publish JSON, each on the topic of its `[[device]]`, read by a field map."""
+    """Devices that publish JSON, each on the topic of its `[[device]]`, read by a field map. With a
+    `signature` only what is signed is taken."""
 
     name: str
     broker: MqttServer
+    signature: Signature | None = None
 
 
 class LineTopics(Configuration, frozen=True, tag="line_protocol", tag_field="type"):
@@ -177,6 +198,34 @@ class LineTopics(Configuration, frozen=True, tag="line_protocol", tag_field="typ
 
     name: str
     broker: MqttServer
+
+
+class Webhook(Configuration, frozen=True, kw_only=True, tag="webhook", tag_field="type"):
+    """Signed events over HTTP, each POSTed to the path that is a device's `topic`.
+
+    `listen` is host:port, for a proxy that ends TLS. A payment above `amount_idr_max` is refused.
+    `numbers_path` is the file of event numbers that are known already; links may share it.
+    """
+
+    name: str
+    signature: Signature
+    listen: str = "127.0.0.1:8092"
+    amount_idr_max: int = 1_000_000
+    body_bytes_max: int = 64 * 1024
+    request_s: float = 10.0
+    numbers_path: str = "/var/lib/gampong/numbers.db"
+
+    @property
+    def where(self) -> tuple[str, int]:
+        """Host and port to listen on.
+
+        Raises:
+            ValueError: not host:port.
+        """
+        host, _, port = self.listen.rpartition(":")
+        if not host.strip("[]") or not (port.isascii() and port.isdigit() and int(port) < 2**16):
+            raise ValueError(f"{self.listen!r} isn't host:port")
+        return host.strip("[]"), int(port)
 
 
 LinkSettings = (
@@ -187,6 +236,7 @@ LinkSettings = (
     | MilesightGateway
     | JsonTopics
     | LineTopics
+    | Webhook
     | Hotspot
     | RouterOs
     | SnmpAgent
@@ -194,3 +244,4 @@ LinkSettings = (
 
 NETWORK_SERVERS = (ChirpStack, ThingsStack, MilesightGateway)
 PLAIN_TOPICS = (JsonTopics, LineTopics)
+BY_TOPIC = (*PLAIN_TOPICS, Webhook)

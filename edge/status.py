@@ -6,16 +6,23 @@ In: ledger, outbox, links, clock, alarms. Out: the two messages of `wire.message
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from edge.card import card_life_used
+from edge.commissioning import Entry, read_sheet, sheet_of
 from edge.configuration import EdgeConfiguration, expiry_s, heartbeat_s
 from edge.drivers import driver_of
+from edge.heat import temperature_c
 from edge.links import Link
+from edge.month import Month
 from edge.outbox_thread import OutboxThread
 from wire.clock import Clock
-from wire.messages import Inventory, InventoryDevice, Ledger, Status
+from wire.messages import Commissioned, Inventory, InventoryDevice, Ledger, Status
+
+NOTE_SENT_MAX = 80
+"""Of a failure's note: the inventory of many devices has to stay a message."""
 
 
 class Accounts(Protocol):
@@ -38,8 +45,10 @@ class Report:
         accounts: Accounts,
         links: Sequence[Link],
         version: str,
+        month: Month | None = None,
     ) -> None:
         self._gateway = configuration.gateway.name
+        self._month = month or Month(configuration.uplink, "", clock.now_ms, lambda: True)
         self._card = Path(configuration.outbox.path).absolute()
         self._clock, self._outbox = clock, outbox
         self._accounts, self._links = accounts, links
@@ -57,7 +66,7 @@ class Report:
         Raises:
             OutboxFailing: the outbox can't be read.
         """
-        ledger = await self._accounts.ledger()
+        ledger, month = await self._accounts.ledger(), self._month
         summary = await self._outbox.summary()
         return Status(
             gateway=self._gateway,
@@ -73,18 +82,23 @@ class Report:
             outbox_bytes_max=summary.bytes_max,
             parked=summary.parked,
             clock="trusted" if time_trusted else "untrusted",
-            alarms=tuple(sorted({*summary.alarms, *self._accounts.alarms, *alarms})),
+            alarms=tuple(sorted({*summary.alarms, *self._accounts.alarms, *alarms, *month.alarms})),
             links=tuple(link.status() for link in self._links),
             card_life_used=card_life_used(self._card),
+            temperature_c=temperature_c(),
+            uplink_bytes=month.total(),
+            uplink_quota_bytes=month.quota_bytes,
         )
 
 
 def inventory(configuration: EdgeConfiguration) -> Inventory:
-    """What hangs on this gateway."""
+    """What hangs on this gateway, and what its commissioning sheet says of it."""
+    sheet = read_sheet(sheet_of(configuration))
     seal_s = configuration.outbox.seal_interval_s
     devices = []
     for device in configuration.device:
         driver = driver_of(configuration, device)
+        entry = sheet.get(device.name)
         devices.append(
             InventoryDevice(
                 name=device.name,
@@ -93,9 +107,11 @@ def inventory(configuration: EdgeConfiguration) -> Inventory:
                 zone=device.zone,
                 heartbeat_s=heartbeat_s(device, driver),
                 expiry_s=expiry_s(device, driver, seal_s),
-                place=device.place,
+                place=device.place or (entry.place if entry else None),
                 label=device.label,
                 maintenance=device.maintenance,
+                maintenance_until_ms=_ms(device.maintenance_until),
+                commissioned=_summary(entry) if entry else None,
             )
         )
     return Inventory(
@@ -106,3 +122,12 @@ def inventory(configuration: EdgeConfiguration) -> Inventory:
         place=configuration.gateway.place,
         label=configuration.gateway.label,
     )
+
+
+def _summary(entry: Entry) -> Commissioned:
+    note = "" if entry.passed else entry.note[:NOTE_SENT_MAX]
+    return Commissioned(entry.at_ms, entry.passed, entry.round_trip_ms, note)
+
+
+def _ms(moment: datetime | None) -> int:
+    return 0 if moment is None else int(moment.timestamp() * 1000)

@@ -29,6 +29,7 @@ from edge.broker import (
     most_telling,
 )
 from edge.configuration import EdgeConfiguration
+from edge.identity import Identity
 from edge.links.health import Backoff
 from edge.outbox_file import OutboxFailing
 from edge.outbox_thread import OutboxThread
@@ -36,13 +37,14 @@ from edge.records import Sealed
 from edge.status import Report, inventory
 from edge.timekeeping import Timekeeping
 from edge.uplink_actions import Action, Ask, HangUp, Load, Park, Send, Snapshot
+from edge.uplink_endings import certificate_changes, dates_can_be_judged
 from edge.uplink_inbox import Inbox
 from edge.uplink_snapshot import LastReadings
 from edge.uplink_status import Tidings
 from edge.window import Window
 from wire.batch import CONTENT_TYPE
 from wire.configuration import ConfigurationError
-from wire.messages import pack_message
+from wire.messages import Fate, pack_message
 from wire.topics import TIME_TOPIC, Leaf, topic
 
 CONNECT_S = 20.0
@@ -72,9 +74,10 @@ class Uplink:
         self._configuration = configuration
         self._gateway = configuration.gateway.name
         self._outbox, self._timekeeping, self._clock = outbox, timekeeping, timekeeping.clock
-        self._last = last
+        self._last, self.identity = last, Identity(configuration)
         self._window = Window(configuration.uplink)
         self._inbox = Inbox(self._gateway, outbox, self._window, self._clock, timekeeping.heard)
+        self.besides = self._inbox.besides
         self.confirm_times = self._inbox.confirm_times
         interval_s = configuration.uplink.status_interval_s
         self._tidings = Tidings(
@@ -89,7 +92,7 @@ class Uplink:
     @property
     def alarms(self) -> tuple[str, ...]:
         """Why batches don't leave or don't count, for the status."""
-        return self._window.alarms + self._inbox.alarms
+        return self._window.alarms + self._inbox.alarms + self.identity.alarms
 
     @property
     def connected(self) -> bool:
@@ -109,6 +112,10 @@ class Uplink:
             self._keep(row)
             self._window.sealed(row.key.sequence)
         self._wake.set()
+
+    def tell_fates(self, told: Callable[[Sequence[Fate]], None]) -> None:
+        """Let somebody hear what the cloud says of our batches."""
+        self._inbox.settled = told
 
     def look_again(self) -> None:
         """Something may wait that could not be sent before: the time is known now."""
@@ -142,6 +149,8 @@ class Uplink:
             if lost is None:
                 return
             _log.warning("event=uplink_down reason=%r", str(lost))
+            if lost.refused:
+                self.identity.refused()
             if self._clock.monotonic() - began > RECONNECT_S[1]:
                 backoff.reset()
             await self._pause(backoff.next_s(), lost.code)
@@ -160,7 +169,8 @@ class Uplink:
         Raises (in a group):
             ConnectionLost: it couldn't be had, or it ended.
         """
-        broker = self._configuration.broker
+        broker = self.identity.broker()
+        self.identity.changed.clear()
         trusted = self._timekeeping.time_trusted()
         will = await self._tidings.status(online=False)
         summary = await self._outbox.summary()
@@ -173,9 +183,11 @@ class Uplink:
                 self._connection = connection
                 self._window.connected()
                 tasks.append(group.create_task(self._send(connection)))
-                tasks.append(group.create_task(self._tell(connection)))
+                tasks.append(group.create_task(self._tidings.keep_telling(connection)))
+                tasks += [group.create_task(each.speak(connection)) for each in self.besides]
+                tasks.append(group.create_task(certificate_changes(self.identity)))
                 if broker.tls and not trusted:
-                    tasks.append(group.create_task(self._doubt_dates()))
+                    tasks.append(group.create_task(dates_can_be_judged(self._timekeeping)))
                 await self._leaving.wait()
                 for task in tasks:
                     task.cancel()
@@ -210,21 +222,6 @@ class Uplink:
             code = await connection.publish(message)
             if code >= 0x80:
                 _log.error("event=refused topic=%s code=0x%02x", message.topic, code)
-
-    async def _tell(self, connection: Connection) -> None:
-        """The status soon after an alarm or a link has changed, and where no batch took it along;
-        never more often than each wall second."""
-        while True:
-            await self._clock.pause(LOOK_S)
-            if self._tidings.has_news or self._tidings.is_late:
-                qos = int(self._tidings.has_news)
-                await connection.publish(await self._tidings.told(qos))
-
-    async def _doubt_dates(self) -> None:
-        """Certificates whose dates couldn't be judged are judged once they can be."""
-        while not self._timekeeping.time_trusted():
-            await self._clock.pause(LOOK_S)
-        raise ConnectionLost("the time is known: connecting again to check certificates' dates")
 
     async def _send(self, connection: Connection) -> None:
         """Do what the window says, whenever something happened or it is time."""

@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from edge.beside import Beside
 from edge.broker import Connection, Received
 from edge.durations import Durations
 from edge.outbox_file import OutboxFailing
@@ -25,7 +26,15 @@ from edge.outbox_thread import OutboxThread
 from edge.window import Window
 from wire.batch import BatchKey, digest
 from wire.clock import Clock
-from wire.messages import BadMessage, CloudTime, Confirm, Status, decode_confirm, decode_message
+from wire.messages import (
+    BadMessage,
+    CloudTime,
+    Confirm,
+    Fate,
+    Status,
+    decode_confirm,
+    decode_message,
+)
 from wire.topics import TIME_TOPIC, Leaf, topic
 
 CLONED_S = 3600.0
@@ -60,7 +69,9 @@ class Inbox:
         self._wills: deque[bytes] = deque(maxlen=_WILLS_MAX)
         self._kept: tuple[Status, bool] | None = None
         self._greeted = False
+        self.besides: list[Beside] = []
         self._cloned_until = 0.0
+        self.settled: Callable[[Sequence[Fate]], None] = lambda _: None  # an onlooker, if any
         self.wake = asyncio.Event()
 
     @property
@@ -123,6 +134,9 @@ class Inbox:
                 self._kept = status, name in self._statuses or name in self._wills
             elif status.online and status.epoch != self._epoch:
                 self.note_clone(f"a status of our name with epoch {status.epoch}")
+        for beside in self.besides:
+            if message.topic in beside.topics:
+                beside.hear(message)
 
     async def _settle(self, confirm: Confirm) -> None:
         try:
@@ -130,10 +144,12 @@ class Inbox:
         except OutboxFailing as error:  # it will be sent and confirmed again
             _log.warning("event=confirm_not_kept reason=%r", error.reason)
             return
-        now = self._clock.monotonic()
+        now, heard = self._clock.monotonic(), []
         for fate in confirm.fates:
             ours = self._digests.get(fate.sequence) == fate.digest
             ours = ours and confirm.epoch.hex() == self._epoch
+            if fate.sequence in settled or ours:
+                heard.append(fate)
             if fate.sequence in settled or (ours and fate.final):
                 self._digests.pop(fate.sequence, None)
                 if (sent_s := self._sent_s.pop(fate.sequence, None)) is not None:
@@ -141,4 +157,5 @@ class Inbox:
                 self._window.settled(fate.sequence)
             elif ours:
                 self._window.held(now, fate.sequence, fate.hold_s)
+        self.settled(heard)
         self.wake.set()

@@ -34,6 +34,10 @@ class LastReadings:
             time_ms = int(text.rpartition(" ")[2])
             self._take(device.removeprefix("device="), kind, time_ms, text)
 
+    def newest(self, device: str, kind: str) -> str:
+        """The newest line of that device and kind, "" when there is none."""
+        return self._lines.get((device, kind), (0, ""))[1]
+
     def batches(self) -> list[bytes]:
         """Payloads of all of them."""
         texts = [text for _, text in self._lines.values()]

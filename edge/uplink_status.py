@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edge.broker import Outgoing
+from edge.broker import Connection, Outgoing
 from edge.status import Report
 from edge.timekeeping import Timekeeping
 from edge.uplink_inbox import Inbox
@@ -19,6 +19,7 @@ EARLY, LATE = 0.75, 1.25
 """Of its interval: from when on the status goes along with a seal's batch, in one segment with it,
 and when it goes alone because no batch came: alone it costs 130 bytes more."""
 
+LOOK_S = 1.0
 PREPARED_S = 1.0
 """A status that was made for a batch and couldn't go with it for so long is made anew."""
 
@@ -78,6 +79,19 @@ class Tidings:
             return None
         self._told_s = self._clock.uptime_s()
         return prepared[1]
+
+    async def keep_telling(self, connection: Connection) -> None:
+        """The status soon after an alarm or a link has changed, and where no batch took it along;
+        never more often than each wall second.
+
+        Raises:
+            ConnectionLost: at the end.
+        """
+        while True:
+            await self._clock.pause(LOOK_S)
+            if self.has_news or self.is_late:
+                qos = int(self.has_news)
+                await connection.publish(await self.told(qos))
 
     def _is_due(self, share: float) -> bool:
         return self._clock.uptime_s() >= self._told_s + share * self._interval_s

@@ -23,7 +23,9 @@ NOT_DONE = 1
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Register the command with its words."""
-    device = subparsers.add_parser("device", help="whose a device is; accept a move")
+    from gampong import device_change_command
+
+    device = subparsers.add_parser("device", help="whose it is, a new sensor, work at it")
     words = device.add_subparsers(dest="device_command", required=True, metavar="WORD")
 
     claims = words.add_parser("claims", help="gateways that announce another one's device")
@@ -38,6 +40,7 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--city-time", type=CityTime.parse, default=REAL_TIME, help="WALL_MS:CITY_MS:RATE"
     )
     accept.set_defaults(run=run_accept)
+    device_change_command.configure(words)
 
 
 def run_claims(args: argparse.Namespace) -> int:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge.agent import Watch
     from edge.configuration import EdgeConfiguration
+    from edge.onlooker import Watch
     from wire.clock import CityTime
-    from wire.configuration import Broker
     from wire.messages import Ledger
 
 GARBAGE_OBJECTS = 10_000
@@ -25,7 +24,7 @@ _REPEATS_MAX = 256
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command `edge` with its words."""
-    from gampong import confirmed_command, enrol_command, top_command
+    from gampong import confirmed_command, enrol_command, pin_command, site_log_command, top_command
 
     parser = subparsers.add_parser("edge", help="the agent on the gateway")
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
@@ -54,7 +53,9 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     check_parser.set_defaults(run=check)
     enrol_command.configure(words)
     confirmed_command.configure(words)
+    pin_command.configure(words)
     top_command.configure(words)
+    site_log_command.configure(words)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,8 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     log = logging.getLogger("gampong.edge")
     try:
         city = _city_time(arguments.city_time)
-        configuration = _load(arguments.file)
-        ledger = asyncio.run(_run(configuration, city, arguments.drain_seconds))
+        ledger = asyncio.run(_run(arguments.file, city, arguments.drain_seconds))
     except (ConfigurationError, OutboxUnusable) as error:
         print(f"gampong edge run: {error}", file=sys.stderr)
         return UNUSABLE
@@ -97,6 +97,13 @@ def check(arguments: argparse.Namespace) -> int:
         print(line)
     for file in _readable_by_all(configuration):
         print(f"warning: {file} is readable for everyone. Run: chmod 600 {file}", file=sys.stderr)
+    if configuration.page.host:
+        from edge.page.pin import PinUnusable, read
+
+        try:
+            read(Path(configuration.page.pin_file))
+        except PinUnusable as error:
+            print(f"warning: nobody can log in to the page: {error}", file=sys.stderr)
     return 0
 
 
@@ -106,9 +113,7 @@ def _load(file: Path) -> EdgeConfiguration:
     Raises:
         ConfigurationError: names file, key and remedy.
     """
-    from edge.broker import password, ssl_context
-    from edge.configuration import load_configuration
-    from edge.link_files import check_files
+    from edge.remote_check import checked
     from wire.configuration import ConfigurationError
 
     try:
@@ -117,20 +122,7 @@ def _load(file: Path) -> EdgeConfiguration:
         reason = getattr(error, "strerror", None) or str(error)
         remedy = "Name the gateway's TOML file"
         raise ConfigurationError(str(file), "", reason.lower(), remedy) from error
-    configuration = load_configuration(text, str(file))
-    for broker in _brokers(configuration):
-        ssl_context(broker)
-        password(broker)
-    check_files(configuration)
-    return configuration
-
-
-def _brokers(configuration: EdgeConfiguration) -> list[Broker]:
-    """The cloud's, and those of links that speak MQTT 5."""
-    from wire.configuration import Broker
-
-    brokers = (getattr(link, "broker", None) for link in configuration.link)
-    return [configuration.broker, *(one for one in brokers if isinstance(one, Broker))]
+    return checked(text, str(file))
 
 
 class FewerRepeats(logging.Filter):
@@ -174,24 +166,45 @@ def _city_time(text: str | None) -> CityTime:
         raise ConfigurationError("--city-time", "", str(error), remedy) from error
 
 
-async def _run(configuration: EdgeConfiguration, city: CityTime, drain_s: float) -> Ledger:
+async def _run(path: Path, city: CityTime, drain_s: float) -> Ledger:
+    """Run the agent; again with another configuration where there is one, until told to stop."""
     import asyncio
     import signal
 
-    from edge.agent import run_agent
+    from edge.agent import boot_id, run_agent
+    from edge.configuration_file import ConfigurationFile
+    from edge.remote import Remote
     from gampong import __version__, service
+    from gampong.edge_page import own_page
+    from gampong.secret_files import say_readable
     from wire.clock import SystemClock
 
+    clock = SystemClock(city)
+    file = ConfigurationFile(path, clock, boot_id())
+    configuration = file.begin()
+    say_readable(map(str, _readable_by_all(configuration)))
     stop = asyncio.Event()
+
+    def leave() -> None:
+        stop.set()
+        file.again.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, leave)
     service.notify("READY=1")
     service.stay_alive(loop)
     _collect_seldom()
-    clock = SystemClock(city)
-    watch = _watch(configuration)
-    return await run_agent(configuration, clock, stop, drain_s, __version__, watch)
+    async with own_page(file, clock) as page:
+        while True:
+            remote = Remote(file, configuration.gateway.name, configuration.remote.accept, clock)
+            watch, onlookers = _watch(configuration), (remote, *page.onlookers(configuration))
+            ledger = await run_agent(
+                configuration, clock, file.again, drain_s, __version__, watch, onlookers
+            )
+            if stop.is_set():
+                return ledger
+            configuration = file.begin()
 
 
 def _watch(configuration: EdgeConfiguration) -> Watch | None:
@@ -232,7 +245,7 @@ def _described(configuration: EdgeConfiguration) -> list[str]:
     ]
     for link in configuration.link:
         kind = type(link).__struct_config__.tag
-        opened = getattr(link, "port", "") or getattr(link, "url", "")
+        opened = next(filter(None, (getattr(link, a, "") for a in ("port", "url", "listen"))), "")
         if not opened and (far := getattr(link, "broker", None)):
             opened = f"{far.host}:{far.port}"
         lines.append(f"link {link.name} ({kind}): {opened}")
@@ -247,11 +260,12 @@ def _described(configuration: EdgeConfiguration) -> list[str]:
 def _readable_by_all(configuration: EdgeConfiguration) -> list[Path]:
     """Secrets that any user of the machine could read."""
     from edge.link_files import secret_files
+    from edge.remote_check import brokers_of
+    from gampong.secret_files import readable_by_all
 
-    brokers = _brokers(configuration)
+    brokers = brokers_of(configuration)
     files = [broker.password_file for broker in brokers]
     files += [broker.tls.key_file for broker in brokers if broker.tls]
     files += [link.password_file for link in configuration.link if hasattr(link, "password_file")]
     files += secret_files(configuration)
-    paths = [Path(file) for file in files if file]
-    return [path for path in paths if path.exists() and path.stat().st_mode & 0o004]
+    return readable_by_all(files)

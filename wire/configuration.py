@@ -11,6 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
+TEXT_LENGTH_MAX = 200_000
+"""Twice what 1,000 devices take. tomllib needs the square of a dotted key's length: 5 s for half a
+megabyte of `a.a.a.`, and a text may come from afar."""
+
 _T = TypeVar("_T")
 
 
@@ -74,9 +78,12 @@ def decode_toml(text: str, type_: type[_T], source: str) -> _T:
     Raises:
         ConfigurationError: not TOML, an unknown or missing key, a wrong type or value.
     """
+    if len(text) > TEXT_LENGTH_MAX:
+        problem = f"longer than {TEXT_LENGTH_MAX} characters"
+        raise ConfigurationError(source, "", problem, "Divide it among gateways")
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of 5,000 digits, 1,000 brackets
         raise ConfigurationError(source, "", f"not TOML: {error}", "Mend that line") from error
     try:
         return msgspec.convert(table, type_, strict=True)

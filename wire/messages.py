@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import zstandard
@@ -30,6 +30,11 @@ _ZSTD = b"\x28\xb5\x2f\xfd"  # how a frame begins (RFC 8878, 3.1.1), and JSON ne
 _T = TypeVar("_T")
 
 
+Whole = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""Every whole number of a message: JSON has them as long as a sender likes, and one of 400 digits
+ends whoever divides by it, or stores it."""
+
+
 class BadMessage(Exception):
     """A message that isn't what its topic says; the text names the first thing wrong."""
 
@@ -43,10 +48,10 @@ class Fate(msgspec.Struct, frozen=True, array_like=True, gc=False):
     it, free its place in the window and send it again after so many seconds.
     """
 
-    sequence: int
+    sequence: Whole
     digest: bytes
-    stored: int = 0
-    rejected: dict[str, int] = {}
+    stored: Whole = 0
+    rejected: dict[str, Whole] = {}
     hold_s: float = 0.0
 
     @property
@@ -72,18 +77,18 @@ class Ledger(msgspec.Struct, frozen=True):
     accepted = waiting + stored + rejected + dropped
     """
 
-    taken: int = 0
-    refused: dict[str, int] = {}
-    suppressed: int = 0
-    open: int = 0
-    accepted: int = 0
-    waiting: int = 0
-    stored: int = 0
-    rejected: dict[str, int] = {}
-    dropped: dict[str, int] = {}
-    noise: dict[str, int] = {}
-    gaps: int = 0
-    gap_ms: int = 0
+    taken: Whole = 0
+    refused: dict[str, Whole] = {}
+    suppressed: Whole = 0
+    open: Whole = 0
+    accepted: Whole = 0
+    waiting: Whole = 0
+    stored: Whole = 0
+    rejected: dict[str, Whole] = {}
+    dropped: dict[str, Whole] = {}
+    noise: dict[str, Whole] = {}
+    gaps: Whole = 0
+    gap_ms: Whole = 0
 
     @property
     def balanced(self) -> bool:
@@ -108,7 +113,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
 
     name: str
     state: str
-    errors: dict[str, int] = {}
+    errors: dict[str, Whole] = {}
     detail: str = ""
 
 
@@ -117,24 +122,30 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     is as it is by default isn't said: it goes each minute, by a paid link.
 
     `card_life_used` is the share of its card's life, 1 for all, where the card tells (eMMC does).
+    `temperature_c` is the gateway's own, where its kernel tells.
+    `uplink_bytes` went over the uplink's interface this month, where one is named and known, of
+    `uplink_quota_bytes` (0: no quota).
     """
 
     gateway: str
     online: bool
     version: str = ""
-    time_ms: int = 0
+    time_ms: Whole = 0
     epoch: str = ""
     ledger: Ledger = Ledger()
-    oldest_sequence: int = 0
-    newest_sequence: int = 0
-    oldest_waiting_ms: int = 0
-    outbox_bytes: int = 0
-    outbox_bytes_max: int = 0
-    parked: int = 0
+    oldest_sequence: Whole = 0
+    newest_sequence: Whole = 0
+    oldest_waiting_ms: Whole = 0
+    outbox_bytes: Whole = 0
+    outbox_bytes_max: Whole = 0
+    parked: Whole = 0
     clock: str = "trusted"
     alarms: tuple[str, ...] = ()
     links: tuple[LinkStatus, ...] = ()
     card_life_used: float | None = None
+    uplink_bytes: Whole | None = None
+    uplink_quota_bytes: Whole = 0
+    temperature_c: float | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -142,6 +153,16 @@ class Place(msgspec.Struct, frozen=True):
 
     latitude: float
     longitude: float
+
+
+class Commissioned(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a technician found when the device was taken into service: passed or not, the time from
+    its frame on the cable to the cloud's confirmation where that was waited for, and why not."""
+
+    at_ms: Whole
+    passed: bool
+    round_trip_ms: Whole | None = None
+    note: str = ""
 
 
 class InventoryDevice(msgspec.Struct, frozen=True):
@@ -156,6 +177,8 @@ class InventoryDevice(msgspec.Struct, frozen=True):
     place: Place | None = None
     label: str = ""
     maintenance: bool = False
+    maintenance_until_ms: Whole = 0
+    commissioned: Commissioned | None = None
 
 
 class Inventory(msgspec.Struct, frozen=True):
@@ -172,7 +195,7 @@ class Inventory(msgspec.Struct, frozen=True):
 class CloudTime(msgspec.Struct, frozen=True):
     """City time as the watch reads it, Unix milliseconds."""
 
-    time_ms: int
+    time_ms: Whole
 
 
 def encode_confirm(epoch: bytes, fates: Iterable[Fate]) -> bytes:

@@ -20,6 +20,9 @@ MID_MAX = 0xFFFF
 PACKET_BYTES_MAX = 5 + 268_435_455
 """No packet of MQTT is larger: what a broker takes that says no maximum."""
 
+USER_MAX = 16
+"""User properties of a message that are looked at; ours have one."""
+
 _CLEAN_START, _WILL, _WILL_RETAINED, _USERNAME, _PASSWORD = 0x02, 0x0C, 0x20, 0x80, 0x40
 _NO_LOCAL, _NOT_KEPT = 0x04, 0x20
 _EXPIRY, _CONTENT_TYPE, _CORRELATION, _USER = 0x02, 0x03, 0x09, 0x26
@@ -246,7 +249,7 @@ _NONE: _Properties = (None, None, ())
 
 def _read_properties(data: bytes, at: int, end: int) -> _Properties:
     content_type = correlation = None
-    user: tuple[tuple[str, str], ...] = ()
+    user: list[tuple[str, str]] = []
     while at < end:
         name = data[at]
         if name == _EXPIRY:
@@ -264,10 +267,11 @@ def _read_properties(data: bytes, at: int, end: int) -> _Properties:
         else:
             key, start = data[start:at].decode(), at + 2
             at = start + (data[at] << 8 | data[at + 1])
-            user = (*user, (key, data[start:at].decode()))
+            if len(user) < USER_MAX:  # a packet has room for 26,000; the rest is read over
+                user.append((key, data[start:at].decode()))
     if at != end:
         raise BadPacket("properties that end elsewhere than they say")
-    return content_type, correlation, user
+    return content_type, correlation, tuple(user)
 
 
 _HEARD = frozenset({_CONTENT_TYPE, _CORRELATION, _USER})

@@ -28,6 +28,10 @@ class Leaf(StrEnum):
     INVENTORY = "inventory"  # retained: devices and places
     CONFIG = "config"  # retained: desired configuration
     CONFIG_APPLIED = "config/applied"
+    COMMAND = "command"  # the cloud asks for something, once, with an expiry
+    COMMAND_RESULT = "command/result"
+    CERTIFICATE_REQUEST = "certificate/request"  # a key that the gateway made asks to be signed
+    CERTIFICATE = "certificate"  # the answer
 
 
 def topic(gateway: str, leaf: Leaf) -> str:

@@ -16,8 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.broker import password, ssl_context
+from edge.certificate_words import in_words
 from edge.configuration import EdgeConfiguration
 from edge.doctor import Finding, fails, passes, warns
+from edge.identity import current_broker
 from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.mqtt_link import Link, Lost
@@ -33,7 +35,7 @@ _SILENT = "no answer in time"
 
 async def look_at_network(configuration: EdgeConfiguration) -> AsyncIterator[Finding]:
     """Findings in the order of the way; the first that fails ends it."""
-    broker = configuration.broker
+    broker = current_broker(configuration)
     now = datetime.now(UTC)
     if broker.tls is not None:
         for look, file in (
@@ -111,7 +113,7 @@ async def reach(gateway: str, broker: Broker) -> AsyncIterator[Finding]:
             code = await link.published(lambda mid: mqtt.publish(mid, own, b""))
         yield _listening(code)
     except (Lost, OSError, TimeoutError, ConfigurationError) as error:
-        yield fails(look, f"{where}: {str(error) or _SILENT}", _remedy(error))
+        yield fails(look, f"{where}: {in_words(error).text or _SILENT}", _remedy(error))
     finally:
         await link.close()
 

@@ -8,7 +8,7 @@ decodes: that is the driver's, at intake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from devices.chirpstack import Uplink
 from devices.reading import Payload, Refusal
@@ -44,6 +44,19 @@ class Sink(Protocol):
 
         No task and no future for each: at 500 a second they cost more than the uplink.
         """
+        ...
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A link whose devices are asked, and may be asked out of their turn."""
+
+    def ask_soon(self, device: str) -> None:
+        """Ask that device as soon as the link is free."""
+        ...
+
+    def set_interval(self, device: str, seconds: float) -> None:
+        """Ask it so often (city seconds) until the agent's next start."""
         ...
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 
+from wire.clock import Clock
 from wire.messages import LinkStatus
 
 DETAIL_MAX = 200
+LOOK_S = 1.0
+"""Wall seconds after which a wait notices that it has become shorter."""
 
 log = logging.getLogger(__name__)
 
@@ -73,3 +79,11 @@ class Backoff:
     def reset(self) -> None:
         """What was tried has held: the next failure is a new one."""
         self._next_s = self._low_s
+
+
+async def sleep_until(clock: Clock, due_s: Callable[[], float]) -> None:
+    """Wait until that second of the city's uptime, which may come nearer meanwhile."""
+    while (left_s := due_s() - clock.uptime_s()) > 0:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await clock.sleep(left_s)

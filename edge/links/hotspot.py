@@ -23,7 +23,7 @@ from devices.reading import Payload, Refusal
 from edge.link_settings import WifiCorner
 from edge.links import Sink
 from edge.links.access_point import IT_ANSWERED, AccessPoint, AccountRefused, NoAnswer
-from edge.links.health import Health
+from edge.links.health import Health, sleep_until
 from edge.links.probes import RoundTrips, lookup_ms, portal, round_trips
 from wire.clock import Clock
 from wire.messages import LinkStatus
@@ -48,6 +48,7 @@ class HotspotWatch:
         self._interval_s = poll_interval_s
         self._sink, self._clock = sink, clock
         self._health = Health(settings.name)
+        self._due_s = 0.0  # city uptime
 
     @property
     def name(self) -> str:
@@ -55,12 +56,21 @@ class HotspotWatch:
 
     async def run(self) -> None:
         """Serve until cancelled."""
-        due_s = self._clock.uptime_s()
+        self._due_s = self._clock.uptime_s()
         while True:
             await self._poll()
-            due_s = max(due_s + self._interval_s, self._clock.uptime_s())
+            self._due_s = max(self._due_s + self._interval_s, self._clock.uptime_s())
             await self._clock.pause(POLL_S_MIN)
-            await self._clock.sleep(max(0.0, due_s - self._clock.uptime_s()))
+            await sleep_until(self._clock, lambda: self._due_s)
+
+    def ask_soon(self, device: str) -> None:
+        """As soon as nothing is being asked."""
+        self._due_s = self._clock.uptime_s()
+
+    def set_interval(self, device: str, seconds: float) -> None:
+        """From now on."""
+        self._interval_s = seconds
+        self._due_s = min(self._due_s, self._clock.uptime_s() + seconds)
 
     def status(self) -> LinkStatus:
         return self._health.status()

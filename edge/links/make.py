@@ -26,6 +26,7 @@ from edge.link_settings import (
     SnmpAgent,
     ThingsStack,
     UartPort,
+    Webhook,
     WifiCorner,
 )
 from edge.links import Link, Sink
@@ -64,6 +65,9 @@ def make_links(
         elif isinstance(settings, JsonTopics | LineTopics):
             if pairs:
                 links.append(_topics(settings, gateway, pairs, sink, clock, time_trusted))
+        elif isinstance(settings, Webhook):
+            if pairs:
+                links.append(_webhook(settings, pairs, sink, clock, time_trusted))
         elif pairs:
             links.append(_link(settings, pairs, sink, clock))
     return links
@@ -123,6 +127,23 @@ def _topics(
         if isinstance(driver.link, TopicLink)
     ]
     return PlainTopics(settings, gateway, publishers, sink, clock, time_trusted).stream
+
+
+def _webhook(
+    settings: Webhook,
+    pairs: list[tuple[Device, Driver]],
+    sink: Sink,
+    clock: Clock,
+    time_trusted: Callable[[], bool],
+) -> Link:
+    from edge.links.events import Terminal
+    from edge.links.webhook import WebhookLink
+
+    terminals = [
+        Terminal(Listener(device.name, device.topic.strip("/"), device.match), driver)
+        for device, driver in pairs
+    ]
+    return WebhookLink(settings, terminals, sink, clock, time_trusted)
 
 
 def _link(

@@ -27,6 +27,7 @@ what answers or doesn't, and costs the bus one time-out a minute however many ha
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -44,7 +45,7 @@ SILENT_CHARACTERS = 3.5
 SILENT_S_MIN = 0.00175  # above 19,200 baud the standard fixes it
 QUIET_S = 0.02  # after a failure: USB adapters hand bytes over every 16 ms
 REST_S_MAX = 60.0
-IDLE_S = 3600.0
+LOOK_S = 1.0  # wall: somebody may want a device out of its turn
 NAMED_MAX = 8  # devices at rest that the status names
 
 
@@ -102,6 +103,20 @@ class ModbusBus:
         """Serve until cancelled."""
         await serve_port(self._port, self._serve, self._health, self._clock)
 
+    def ask_soon(self, device: str) -> None:
+        """Out of its turn, at rest or not."""
+        for slave in self._slaves:
+            if slave.device == device:
+                slave.due_s = -math.inf  # before all that are due
+                slave.unit.not_before = 0.0
+
+    def set_interval(self, device: str, seconds: float) -> None:
+        """From now on."""
+        for slave in self._slaves:
+            if slave.device == device:
+                slave.interval_s = seconds
+                slave.due_s = min(slave.due_s, self._clock.uptime_s() + seconds)
+
     def status(self) -> LinkStatus:
         """Errors are counted as `device:reason`; `detail` names the devices at rest."""
         return self._health.status()
@@ -135,7 +150,7 @@ class ModbusBus:
             if first and first.due_s <= city_s:
                 return first
             wakes = (unit.not_before for unit in self._units.values() if unit.not_before > wall)
-            wait_s = min(wakes, default=wall + IDLE_S) - wall
+            wait_s = min((wall + LOOK_S, *wakes)) - wall
             if first:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):

@@ -9,6 +9,9 @@ In: messages on the topics of the configured devices. Out: to the sink, each wit
                                            to a poll. Nothing waits: a message that did would be
                                            stamped late, and something old would look fresh. For the
                                            same reason a retained one isn't taken (`retained`)
+
+Where senders sign (`signature`), a message is what `devices.signature.opened` reads, and one that
+isn't genuine is noise: `unsigned`, `signature`.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ import msgspec
 from devices.driver import Noise
 from devices.envelope import Uplink
 from devices.reading import Payload
+from devices.signature import NotGenuine, check, opened
 from devices.topics import Heard, Listener, read_json, read_lines
-from edge.link_settings import JsonTopics, LineTopics
+from edge.link_files import sender_secrets
+from edge.link_settings import JsonTopics, LineTopics, Signature
 from edge.links import Sink
 from edge.links.mqtt_311 import Message
 from edge.links.mqtt_stream import MqttStream, Piece, Polled
@@ -55,6 +60,7 @@ class PlainTopics:
         time_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._clock = clock
+        self._signature = settings.signature if isinstance(settings, JsonTopics) else None
         self._split = read_lines if isinstance(settings, LineTopics) else read_json
         self._listeners = [one.listener for one in publishers]
         self._own_time = {one.listener.device for one in publishers if one.own_time}
@@ -73,7 +79,14 @@ class PlainTopics:
         )
 
     def _read(self, message: Message) -> Iterable[Piece]:
-        heard: Heard = self._split(self._listeners, message.topic, message.payload)
+        payload = message.payload
+        if self._signature:
+            try:
+                payload = _genuine(self._signature, payload)
+            except NotGenuine as error:
+                yield Noise(error.reason, len(message.payload))
+                return
+        heard: Heard = self._split(self._listeners, message.topic, payload)
         for device, data in heard.messages:
             if device in self._own_time:
                 yield Uplink(device, 0, b"", self._clock.now_ms(), decoded=data)
@@ -84,3 +97,17 @@ class PlainTopics:
         for reason, count in (("unmatched", heard.unmatched), ("garbage", heard.garbage)):
             for _ in range(count):
                 yield Noise(reason, len(message.payload))
+
+
+def _genuine(signature: Signature, data: bytes) -> bytes:
+    """What was signed.
+
+    Raises:
+        NotGenuine: it isn't from the sender.
+        ConfigurationError: a secret can't be read now: the link reconnects, the message waits.
+    """
+    secrets = sender_secrets(signature.secret_files)
+    own = signature.scheme == "midtrans"  # inside the message itself
+    headers, body = ({}, data) if own else opened(data)
+    check(signature.rule, secrets, headers, body, 0.0)
+    return body

@@ -17,7 +17,7 @@ from devices.driver import Frame, Framer, Noise, UartLink
 from devices.reading import Payload, Refusal
 from edge.link_settings import UartPort
 from edge.links import Sink
-from edge.links.health import Health
+from edge.links.health import Health, sleep_until
 from edge.links.serial_port import SerialPort, serve_port
 from wire.clock import Clock
 from wire.messages import LinkStatus
@@ -49,6 +49,7 @@ class UartSensor:
         self._sink, self._clock = sink, clock
         self._health = Health(settings.name)
         self._interval = -1
+        self._due_s = 0.0  # city uptime: when a sensor that has to be asked is
         self._frames = self._noises = 0
 
     @property
@@ -58,6 +59,15 @@ class UartSensor:
     async def run(self) -> None:
         """Serve until cancelled."""
         await serve_port(self._port, self._serve, self._health, self._clock)
+
+    def ask_soon(self, device: str) -> None:
+        """Its next frame is a reading."""
+        self._interval, self._due_s = -1, 0.0
+
+    def set_interval(self, device: str, seconds: float) -> None:
+        """From now on."""
+        self._interval_s = seconds
+        self._due_s = min(self._due_s, self._clock.uptime_s() + seconds)
 
     def status(self) -> LinkStatus:
         return self._health.status()
@@ -91,7 +101,8 @@ class UartSensor:
                 await self._port.write(self._trigger)
                 await self._clock.pause(self._measures_s)
             await self._port.write(self._question)
-            await self._clock.sleep(self._interval_s)
+            self._due_s = self._clock.uptime_s() + self._interval_s
+            await sleep_until(self._clock, lambda: self._due_s)
 
     async def _watch_silence(self) -> None:
         while True:

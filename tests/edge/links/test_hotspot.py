@@ -100,6 +100,20 @@ def test_the_access_points_answers_reach_the_driver(password_file):
     asyncio.run(scenario())
 
 
+def test_a_corner_that_somebody_wants_is_asked_out_of_its_turn(password_file):
+    async def scenario():
+        point, sink = AccessPoint(), Heard()
+        async with http_server(point.answer) as url:
+            link = watch(url, password_file, sink)
+            link.set_interval("corner-1", 3000.0)
+            async with running(link):
+                await until(lambda: len(sink.payloads) == 1)
+                link.ask_soon("corner-1")
+                await until(lambda: len(sink.payloads) == 2)
+
+    asyncio.run(scenario())
+
+
 def test_a_session_that_is_over_is_begun_again_unnoticed(password_file):
     async def scenario():
         point, sink = AccessPoint(), Heard()

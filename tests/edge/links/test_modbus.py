@@ -312,3 +312,21 @@ def test_somebody_elses_slaves_behind_a_serial_server_are_read():
         assert not sink.refusals
 
     asyncio.run(scenario())
+
+
+def test_a_device_that_somebody_wants_is_asked_out_of_its_turn(tmp_path):
+    async def scenario():
+        sink, slaves = Heard(), Slaves(tmp_path / "tty", {1: good, 2: good, 3: silent})
+        with slaves.device:
+            link = bus(slaves, sink, interval_s=3000.0, answer_timeout_s=0.1, rest_s=3000.0)
+            async with running(link):
+                await until(lambda: sink.count("bay-2") == 1 and sink.refusals)
+                link.ask_soon("bay-2")
+                await until(lambda: sink.count("bay-2") == 2)
+                link.ask_soon("bay-3")  # at rest or not
+                await until(lambda: sink.refusals["bay-3", "timeout"] == 2)
+                link.set_interval("bay-2", 0.01)
+                await until(lambda: sink.count("bay-2") > 5)
+            assert sink.count("bay-1") == 1
+
+    asyncio.run(scenario())

@@ -14,7 +14,7 @@ from edge.link_settings import UartPort
 from edge.links.uart import UartSensor
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.pty_device import PtyDevice
-from wire.clock import CityTime, SystemClock
+from wire.clock import REAL_TIME, CityTime, SystemClock
 
 FAST = CityTime(0, 0, 20)
 
@@ -127,6 +127,21 @@ def test_a_sensor_that_has_to_be_asked_is_asked_each_interval(tmp_path):
                 await until(lambda: sink.count("bin-1") == 3)
                 assert 3 <= len(asked) <= 5
                 assert set(asked) == {0x55}
+
+    asyncio.run(scenario())
+
+
+def test_a_sensor_that_somebody_wants_is_asked_out_of_its_turn(tmp_path):
+    async def scenario():
+        sink = Heard()
+        with PtyDevice(tmp_path / "tty", lambda _: device.say(frame(1200))) as device:
+            sensor = _sensor(device, sink, interval_s=3000, poll=b"\x55", city=REAL_TIME)
+            async with running(sensor):
+                await until(lambda: sink.count("bin-1") == 1)
+                sensor.ask_soon("bin-1")
+                await until(lambda: sink.count("bin-1") == 2)
+                sensor.set_interval("bin-1", 0.05)
+                await until(lambda: sink.count("bin-1") > 5)
 
     asyncio.run(scenario())
 

@@ -1,0 +1,138 @@
+"""What may come from afar: checked like a technician's own file, and refused where it could cut the
+site off or give away what is on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.configuration import load_configuration
+from edge.remote_check import checked, refusal_of
+from wire.remote import TEXT_BYTES_MAX, Desired, text_digest
+
+TEXT = """
+[gateway]
+name = "gateway-1"
+site = "pasar"
+
+[broker]
+host = "mqtt.example.org"
+
+[outbox]
+path = "/tmp/outbox.db"
+bytes_max = 10000000
+
+[[link]]
+type = "modbus"
+name = "bus"
+port = "/dev/ttyUSB0"
+
+[[link]]
+type = "hotspot"
+name = "wifi"
+url = "http://192.168.1.1/ubus"
+password_file = "{password}"
+
+[[device]]
+name = "bay-1"
+driver = "dfrobot_sen0591"
+link = "bus"
+unit = 1
+
+[[device]]
+name = "hotspot-1"
+driver = "openwrt_ap"
+link = "wifi"
+poll_interval_s = 60
+"""
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    (tmp_path / "password").write_text("secret")
+    return TEXT.format(password=tmp_path / "password")
+
+
+def refused(text: str, wanted: str, base: str = "") -> str:
+    return refusal_of(Desired(1, wanted, base), text, load_configuration(text, "gateway.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("unit = 1", "unit = 7\nlabel = 'Petak 1'\npoll_interval_s = 5"),
+        ('site = "pasar"', 'site = "pasar"\nlabel = "Pasar"'),
+        ("[[link]]", "[uplink]\nconfirm_timeout_s = 60\n\n[[link]]"),
+        ("bytes_max = 10000000", "bytes_max = 20000000\nseal_interval_s = 120"),
+        ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB1"\nbaudrate = 19200'),
+    ],
+)
+def test_what_a_site_can_live_with_is_tried(text, old, new):
+    assert refused(text, text.replace(old, new, 1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("mqtt.example.org", "mqtt.example.com", "[broker] can only be changed at the site"),
+        ("[broker]", "[broker]\nport = 8883", "[broker]"),
+        ('name = "gateway-1"', 'name = "gateway-2"', "gateway.name"),
+        ('site = "pasar"', 'site = "simpang"', "gateway.site"),
+        ("/tmp/outbox.db", "/tmp/other.db", "outbox.path"),
+        ("bytes_max = 10000000", "bytes_max = 5000000", "outbox.bytes_max"),
+        ("[outbox]", "[time]\ntrust = 'system'\n[outbox]", "[time]"),
+        ("[outbox]", "[metrics]\nlisten = '0.0.0.0:9464'\n[outbox]", "[metrics]"),
+        ("[outbox]", "[remote]\ntrial_s = 86400\n[outbox]", "[remote]"),
+        ("[outbox]", "[page]\nhost = '0.0.0.0'\n[outbox]", "[page]"),
+        ("192.168.1.1", "203.0.113.7", "link wifi has password_file"),
+        ("unit = 1", "unit = 300", "unit"),
+        ("dfrobot_sen0591", "no_such_driver", "no such driver"),
+        ("[outbox]", "[outbox", "not TOML"),
+        ("unit = 1", "unit = 1\nshoe_size = 3", "shoe_size"),
+    ],
+)
+def test_what_could_cut_the_site_off_is_refused_with_its_reason(text, old, new, said):
+    assert said in refused(text, text.replace(old, new, 1))
+
+
+def test_a_new_link_cannot_have_a_file_of_the_gateway_sent_somewhere(text):
+    key = "/etc/gampong/gateway.key"
+    added = (
+        text
+        + f"""
+[[link]]
+type = "routeros"
+name = "thief"
+url = "https://203.0.113.7"
+password_file = "{key}"
+"""
+    )
+    assert key in refused(text, added) or "password_file" in refused(text, added)
+
+
+def test_a_password_that_is_not_there_any_more_is_found_before_it_is_tried(text, tmp_path):
+    (tmp_path / "gone").write_text("x")
+    there = (
+        text
+        + f"""
+[[link]]
+type = "snmp"
+name = "wifi-2"
+host = "192.168.3.1"
+community_file = "{tmp_path / "gone"}"
+"""
+    )
+    now = checked(there, "gateway.toml")
+    assert refusal_of(Desired(1, there), there, now) == ""
+
+
+def test_a_text_made_from_another_than_the_one_in_force_is_refused(text):
+    calibrated = text + "# calibrated\n"
+    assert refused(text, text.replace("unit = 1", "unit = 2"), text_digest(text)) == ""
+    why = refused(calibrated, text.replace("unit = 1", "unit = 2"), text_digest(text))
+    assert "made from another text" in why
+
+
+def test_a_text_without_end_is_refused(text):
+    assert "larger than" in refused(text, text + "#" * TEXT_BYTES_MAX)
