@@ -26,6 +26,7 @@ PROGRAMS = {
     "agent_rate": 60,
     "agent_disk": 120,
     "agent_start": 60,
+    "agent_page": 60,
     "agent_outage": 120,
     "ingest_cpu": 96,
     "ingest_rate": 60,
@@ -34,6 +35,7 @@ PROGRAMS = {
     "decode": 60,
     "watch_fleet": 60,
     "round": 30,
+    "page_operators": 60,
 }
 """Names of modules, and about how many seconds of measuring each is given."""
 

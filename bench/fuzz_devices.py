@@ -1,27 +1,17 @@
-"""A million inputs into everything that takes bytes from outside: `make fuzz` (COUNT=1000000).
+"""What devices and network servers say, for `bench.fuzz`.
 
-    python -m bench.fuzz_devices --count 1000000 --seed 7 --only drivers
-
-Takers: every driver's `decode`, every framer, Modbus's two readers, every envelope. Inputs: the
-drivers' own vectors and whole messages with bytes exchanged, cut, doubled, joined or appended, and
-bytes of no meaning at all. Each taker may give values within its kind, noise, or its one typed
-refusal; anything else is printed with the input, and the exit code is 1. The seed is printed: the
-same one gives the same inputs.
+Takers: every driver's `decode`, every framer, Modbus's two readers, every envelope. Each may give
+values within its kind, noise, or its one typed refusal.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
-import sys
-import time
-import traceback
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import msgspec
 
+from bench.fuzzing import Broken, Taker, mutated_serial, mutated_text
 from devices import chirpstack, milesight_gateway, things_stack
 from devices.driver import Driver, ModbusLink, UartLink, driver_names, load_driver
 from devices.envelope import Uplink
@@ -31,31 +21,8 @@ from devices.modbus import RequestReader, ResponseReader, build_request, build_r
 from devices.reading import Payload, Undecodable, check_fields
 from devices.vectors import read_vectors
 
-COUNT = 1_000_000
-SHOWN_MAX = 10
-FAILURES = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError),
-    *(RuntimeError, TypeError, ValueError, msgspec.MsgspecError, Undecodable),
-)
-"""What a taker may not raise: all that bytes can bring about, its own refusal where it doesn't
-belong included."""
-
 TIME_MS = 1_795_136_400_000
 TYPES = {FieldType.INTEGER: int, FieldType.FLOAT: float, FieldType.TEXT: str}
-
-
-class Taker(NamedTuple):
-    """Something that takes bytes: its seeds (what it usually gets), and the call, which names what
-    became of them."""
-
-    group: str
-    name: str
-    seeds: Sequence[bytes]
-    take: Callable[[bytes, random.Random], str]
-
-
-class Broken(AssertionError):
-    """A taker gave what it may not give."""
 
 
 def decoding(driver: Driver) -> Taker:
@@ -93,7 +60,7 @@ def framing(driver: Driver, link: UartLink) -> Taker:
             raise Broken(f"{len(data)} bytes in, {seen} told")
         return "framed"
 
-    return Taker("framers", driver.name, [b"".join(frames), *frames], take)
+    return Taker("framers", driver.name, [b"".join(frames), *frames], take, mutated_serial)
 
 
 def modbus(driver: Driver, link: ModbusLink) -> Taker:
@@ -118,7 +85,7 @@ def modbus(driver: Driver, link: ModbusLink) -> Taker:
             raise Broken(f"{len(told)} bytes of registers, not {asked.size}")
         return "decoded"
 
-    return Taker("modbus", driver.name, [answer, request, request + answer], take)
+    return Taker("modbus", driver.name, [answer, request, request + answer], take, mutated_serial)
 
 
 def envelopes() -> list[Taker]:
@@ -140,11 +107,16 @@ def envelopes() -> list[Taker]:
         return lambda data, draw: type(read(draw.choice(topics), data)).__name__
 
     made = [
-        Taker("envelopes", name, seeds, taking(read)) for name, (read, seeds) in readers.items()
+        Taker("envelopes", name, seeds, taking(read), mutated_text)
+        for name, (read, seeds) in readers.items()
     ]
     points = [b'bin,device=b-1 level=0.5,ok=t,text="a\\"b" 1795136400000000000\n']
     lines = Taker(
-        "envelopes", "line_points", points, lambda data, _: str(bool(read_points(data)[0]))
+        "envelopes",
+        "line_points",
+        points,
+        lambda data, _: "points" if read_points(data)[0] else "refused",
+        mutated_text,
     )
     return [*made, lines]
 
@@ -158,58 +130,3 @@ def takers() -> list[Taker]:
         *(modbus(driver, driver.link) for driver in drivers if isinstance(driver.link, ModbusLink)),
         *envelopes(),
     ]
-
-
-def mutated(seeds: Sequence[bytes], draw: random.Random) -> bytes:
-    """One input."""
-    if draw.random() < 0.15:
-        return draw.randbytes(draw.randrange(80))
-    data = bytearray(draw.choice(seeds))
-    for _ in range(draw.choice((0, 1, 1, 2, 4, 9))):
-        if data:
-            data[draw.randrange(len(data))] = draw.choice(
-                (0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256))
-            )
-    match draw.randrange(8):
-        case 0:
-            del data[draw.randrange(len(data) + 1) :]
-        case 1:
-            data += draw.randbytes(draw.randrange(1, 12))
-        case 2:
-            at = draw.randrange(len(data) + 1)
-            data[at:at] = data[: draw.randrange(len(data) + 1)]
-        case 3:
-            data += draw.choice(seeds)
-        case 4:
-            del data[: draw.randrange(len(data) + 1)]
-    return bytes(data)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="any bytes into everything that takes bytes")
-    parser.add_argument("--count", type=int, default=COUNT)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    parser.add_argument("--only", choices=("drivers", "framers", "modbus", "envelopes"))
-    given = parser.parse_args()
-    chosen = [one for one in takers() if given.only in (None, one.group)]
-    print(f"seed {given.seed}: {given.count} inputs into {len(chosen)} takers", flush=True)
-    draw, fates, broken = random.Random(given.seed), Counter[tuple[str, str]](), 0
-    began = time.monotonic()
-    for nth in range(given.count):
-        taker = chosen[nth % len(chosen)]
-        data = mutated(taker.seeds, draw)
-        try:
-            fates[taker.group, taker.take(data, draw)] += 1
-        except FAILURES as error:
-            broken += 1
-            if broken <= SHOWN_MAX:
-                print(f"BROKEN {taker.group} {taker.name} {data.hex()}: {error!r}")
-                traceback.print_exc(limit=-3)
-    for (group, fate), count in sorted(fates.items()):
-        print(f"  {group:<10} {fate:<24} {count:>9}")
-    print(f"{broken} broken, {given.count / (time.monotonic() - began):,.0f} inputs a second")
-    return 1 if broken else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,6 +13,7 @@ import msgspec
 
 from bench.result import Row, table
 
+MANY = 30
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
 
@@ -32,12 +33,20 @@ def read(folder: Path) -> list[Stored]:
 
 
 def page(results: list[Stored]) -> str:
-    """All rows, then how each was measured and where."""
-    parts = [table([row for result in results for row in result.rows])]
+    """All rows, then how each was measured and where. A program with many rows has its table
+    there, and only what it misses among the others."""
+    parts = [
+        table([row for each in results for row in each.rows if _stands_above(each, row)]),
+    ]
     for result in results:
         where = ", ".join(f"{key} {value}" for key, value in result.environment.items())
-        parts.append(f"### {result.name}\n{result.method}\n\n{where}")
+        own = f"\n\n{table(result.rows)}" if len(result.rows) > MANY else ""
+        parts.append(f"### {result.name}\n{result.method}\n\n{where}{own}")
     return "\n\n".join(parts) + "\n"
+
+
+def _stands_above(result: Stored, row: Row) -> bool:
+    return len(result.rows) <= MANY or row.verdict == "missed"
 
 
 def placed(text: str, tables: str, marks: tuple[str, str] = (BEGIN, END)) -> str:

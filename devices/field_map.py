@@ -64,6 +64,7 @@ UNITS: dict[tuple[str, str], tuple[float, float]] = {
 """(what it comes in, the field's unit): factor and offset."""
 
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d", re.ASCII)
 _TIME_UNITS = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}
 _MISSING = object()
 _JSON = msgspec.json.Decoder()
@@ -81,10 +82,11 @@ class FieldFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 class TimeFrom(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the reading's own time is: RFC 3339 text, or a number of `unit` (s, ms, us, ns) since
-    1970."""
+    1970. `offset` (`+07:00`) is that of texts which bring none, as payment gateways' do."""
 
     from_: str = msgspec.field(name="from")
     unit: str = "rfc3339"
+    offset: str = ""
 
 
 class FieldMap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -129,6 +131,8 @@ def check_map(map_: FieldMap) -> None:
     if map_.time is not None and map_.time.unit not in ("rfc3339", *_TIME_UNITS):
         remedy = f"Take one of: rfc3339, {', '.join(_TIME_UNITS)}"
         raise BadMap("time.unit", f"no unit {map_.time.unit!r}", remedy)
+    if map_.time is not None and map_.time.offset and not _OFFSET.fullmatch(map_.time.offset):
+        raise BadMap("time.offset", f"{map_.time.offset!r} isn't one", "Give it as +07:00")
     if not 1 <= map_.heartbeat_s <= 31 * 86_400:
         raise BadMap("heartbeat_s", "out of bounds", "Choose 1 second to 31 days")
 
@@ -299,6 +303,8 @@ def _time_ms(time: TimeFrom, value: Any) -> int:
     many, one = _TIME_UNITS.get(time.unit, (0, 0))
     if not many:
         found = milliseconds(value)
+        if found is None and time.offset and isinstance(value, str):
+            found = milliseconds(value + time.offset)
     elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**63:
         found = int(value * many // one)
     else:

@@ -29,7 +29,8 @@ class Field(msgspec.Struct, frozen=True):
 
     `low` and `high` bound what is physically possible, both included; a value outside is refused
     with reason `range` and never stored. `choices` closes the set of a text field; a text field
-    without choices takes up to 64 characters of `TEXT_ALPHABET`.
+    without choices takes up to 64 characters of `TEXT_ALPHABET`. `counts` is a counter that grows
+    until it begins anew: panels show its rise, since itself it says nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Field(msgspec.Struct, frozen=True):
     low: float = 0.0
     high: float = 0.0
     choices: tuple[str, ...] = ()
+    counts: bool = False
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class Kind(msgspec.Struct, frozen=True):
     counts as unknown; `heartbeat_s` is how often a device is expected when its configuration
     doesn't say. `needs` names fields without which a reading of an event is none, such as a payment
     without its transaction; its time is the event's own, so a map of such a kind says where it is.
+    `number` names the text field with the event's own number, where it has one: told twice is once.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Kind(msgspec.Struct, frozen=True):
     heartbeat_s: float
     expiry_s: float
     needs: tuple[str, ...] = ()
+    number: str = ""
 
 
 TEXT_ALPHABET = r"A-Za-z0-9 ._:/+-"
@@ -76,6 +80,10 @@ def _table(*fields: Field) -> dict[str, Field]:
     return {field.name: field for field in (*fields, *_DEVICE_FIELDS)}
 
 
+def _counter(name: str, about: str, unit: str, high: float, type_: FieldType = INTEGER) -> Field:
+    return Field(name, type_, about, unit, 0, high, counts=True)
+
+
 _DEVICE_FIELDS = (
     Field("battery_v", FLOAT, "supply voltage of the sensor", "V", 0, 60),
     Field("battery_level", FLOAT, "charge left, 0 empty to 1 full", "", 0, 1),
@@ -86,7 +94,7 @@ _DEVICE_FIELDS = (
     Field("rssi_dbm", FLOAT, "best gateway's received signal strength", "dBm", -200, 30),
     Field("snr_db", FLOAT, "best gateway's signal to noise ratio", "dB", -50, 50),
     Field("spreading_factor", INTEGER, "LoRa spreading factor", "", 5, 12),
-    Field("frame_counter", INTEGER, "uplink counter of the LoRaWAN session", "", 0, 2**32 - 1),
+    _counter("frame_counter", "uplink counter of the LoRaWAN session", "", _COUNTER_HIGH),
     Field("gateways_heard", INTEGER, "radio gateways that heard this uplink", "", 0, 1000),
     Field("firmware", TEXT, "firmware version the device reports"),
     Field(
@@ -113,9 +121,7 @@ PARKING_SPOT = Kind(
         Field("occupied", INTEGER, "1 when a vehicle stands in the bay, 0 when free", "", 0, 1),
         Field("distance_mm", FLOAT, "raw distance to what is under the sensor", "mm", 0, 20_000),
         Field("previous_state_s", FLOAT, "how long the state before this one lasted", "s", 0, 1e9),
-        Field(
-            "vehicle_count", INTEGER, "vehicles counted, the sensor's counter", "", 0, _COUNTER_HIGH
-        ),
+        _counter("vehicle_count", "vehicles counted, the sensor's counter", "", _COUNTER_HIGH),
         Field("magnetic_x_ut", FLOAT, "raw magnetic field along the bay", "µT", -1e4, 1e4),
         Field("magnetic_y_ut", FLOAT, "raw magnetic field across the bay", "µT", -1e4, 1e4),
         Field("magnetic_z_ut", FLOAT, "raw magnetic field upwards", "µT", -1e4, 1e4),
@@ -151,12 +157,8 @@ WIFI_ACCESS_POINT = Kind(
     fields=_table(
         Field("up", INTEGER, "1 when the access point answered", "", 0, 1),
         Field("clients", INTEGER, "stations associated now", "", 0, 10_000),
-        Field(
-            "rx_bytes", INTEGER, "bytes from stations, the interface's counter", "B", 0, INT64_HIGH
-        ),
-        Field(
-            "tx_bytes", INTEGER, "bytes to stations, the interface's counter", "B", 0, INT64_HIGH
-        ),
+        _counter("rx_bytes", "bytes from stations, the interface's counter", "B", INT64_HIGH),
+        _counter("tx_bytes", "bytes to stations, the interface's counter", "B", INT64_HIGH),
         Field("channel_utilization", FLOAT, "share of time the channel is busy", "", 0, 1),
         Field("noise_dbm", FLOAT, "noise floor", "dBm", -150, 0),
         Field("uptime_s", FLOAT, "time since the access point started", "s", 0, 1e10),
@@ -181,8 +183,8 @@ PEOPLE_COUNTER = Kind(
     fields=_table(
         Field("people_count", INTEGER, "people the sensor sees or has counted", "", 0, 1_000_000),
         Field("people_count_max", INTEGER, "most people at once since last told", "", 0, 1_000_000),
-        Field("people_in", INTEGER, "people in, the sensor's counter", "", 0, _COUNTER_HIGH),
-        Field("people_out", INTEGER, "people out, the sensor's counter", "", 0, _COUNTER_HIGH),
+        _counter("people_in", "people in, the sensor's counter", "", _COUNTER_HIGH),
+        _counter("people_out", "people out, the sensor's counter", "", _COUNTER_HIGH),
         Field("period_in", INTEGER, "people in since last told", "", 0, 1_000_000),
         Field("period_out", INTEGER, "people out since last told", "", 0, 1_000_000),
         Field("occupied", INTEGER, "1 when somebody is there, 0 when nobody is", "", 0, 1),
@@ -196,9 +198,7 @@ TRAFFIC_COUNTER = Kind(
     heartbeat_s=3600,
     expiry_s=7200,
     fields=_table(
-        Field(
-            "vehicle_count", INTEGER, "vehicles counted, the sensor's counter", "", 0, _COUNTER_HIGH
-        ),
+        _counter("vehicle_count", "vehicles counted, the sensor's counter", "", _COUNTER_HIGH),
     ),
 )
 
@@ -228,7 +228,7 @@ ENERGY_METER = Kind(
     expiry_s=900,
     fields=_table(
         Field("active_power_w", FLOAT, "power now", "W", 0, 10_000_000),
-        Field("active_energy_wh", FLOAT, "energy, the meter's counter", "Wh", 0, 1e13),
+        _counter("active_energy_wh", "energy, the meter's counter", "Wh", 1e13, FLOAT),
         Field("voltage_v", FLOAT, "mains voltage", "V", 0, 1000),
         Field("current_a", FLOAT, "current", "A", 0, 10_000),
         Field("frequency_hz", FLOAT, "mains frequency", "Hz", 0, 1000),
@@ -256,6 +256,7 @@ PAYMENT = Kind(
     heartbeat_s=86_400,
     expiry_s=2 * 86_400,
     needs=("amount_idr", "transaction"),
+    number="transaction",
     fields=_table(
         Field("amount_idr", INTEGER, "what was paid, rupiah", "IDR", 0, 1_000_000_000),
         Field("transaction", TEXT, "the payment gateway's own number: twice is once"),
@@ -265,6 +266,30 @@ PAYMENT = Kind(
             "how it was paid",
             choices=("qris", "card", "cash", "ewallet", "transfer", "other"),
         ),
+    ),
+)
+
+WASTE_DEPOSIT = Kind(
+    name="waste_deposit",
+    about="a waste bank (Bank Sampah): one point a deposit; of whom isn't told",
+    state="weight_kg",
+    heartbeat_s=7 * 86_400,
+    expiry_s=14 * 86_400,
+    needs=("weight_kg", "waste_kind", "deposit"),
+    number="deposit",
+    fields=_table(
+        Field("weight_kg", FLOAT, "what was brought", "kg", 0, 10_000),
+        Field(
+            "waste_kind",
+            TEXT,
+            "of what it is (FIWARE storedWasteKind)",
+            choices=(
+                *("organic", "inorganic", "glass", "oil", "plastic", "metal", "paper"),
+                *("batteries", "electronics", "hazardous", "other"),
+            ),
+        ),
+        Field("points", INTEGER, "what the bank gave for it, its own points", "", 0, 1_000_000_000),
+        Field("deposit", TEXT, "the bank's own number of the deposit: twice is once"),
     ),
 )
 
@@ -280,5 +305,6 @@ KINDS: dict[str, Kind] = {
         ENERGY_METER,
         WATER_LEVEL,
         PAYMENT,
+        WASTE_DEPOSIT,
     )
 }

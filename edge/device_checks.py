@@ -46,8 +46,8 @@ from edge.link_settings import (
     UartPort,
 )
 from edge.links.snmp_message import host_and_port, parse_oid
-from edge.sender_checks import check_sender, check_sender_of
 from edge.mounting import mounting_fault
+from edge.sender_checks import check_sender, check_sender_of
 from wire.configuration import ConfigurationError
 from wire.line import NAME
 

@@ -89,18 +89,27 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_history(args: argparse.Namespace) -> int:
     """One line a change, the oldest first."""
-    from ingest.alerts.current import history
     from ingest.stores import StoreError
 
     clock = SystemClock(args.city_time)
     try:
         configuration = _configuration(args.file)
-        found = asyncio.run(history(configuration, clock, args.days))
+        found = asyncio.run(_history(configuration, clock, args.days))
     except (ConfigurationError, StoreError, OSError) as error:
         return _fail(error)
     for past in found:
         print(_past_line(past, configuration.alerts.zone))
     return 0
+
+
+async def _history(
+    configuration: IngestConfiguration, clock: SystemClock, days: float
+) -> list[Past]:
+    from ingest.alerts.current import history
+    from ingest.stores.open import open_store
+
+    async with open_store(configuration.store, clock) as store:
+        return await history(store, clock.now_ms(), days)
 
 
 def run_acknowledge(args: argparse.Namespace) -> int:

@@ -80,11 +80,22 @@ def run(arguments: argparse.Namespace) -> int:
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
         print(f"gampong calibrate: {error}", file=sys.stderr)
         return UNUSABLE
+    _note(configuration, arguments.device, target, judged)
     for key, value in judged.keys.items():
         shown = list(value) if isinstance(value, tuple) else value
         print(f"{path}: {judged.table}.{key} = {shown}")
     print("Now: systemctl restart gampong-edge")
     return 0
+
+
+def _note(configuration: EdgeConfiguration, device: str, target: Target, judged: Judged) -> None:
+    """Into the log of the site."""
+    from edge.site_log import What, folder_of, note_here
+    from wire.clock import SystemClock
+
+    text = f"{target}: {judged.seen}"
+    now_ms = SystemClock().now_ms()
+    note_here(folder_of(configuration), What.CALIBRATED, now_ms, device=device, text=text)
 
 
 def _check(

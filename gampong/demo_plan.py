@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from dashboards.configuration import is_loopback
 from gampong.broker import BrokerChoice
 from gampong.children import gampong
 from wire.clock import CityTime, SystemClock
@@ -56,6 +57,9 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise SystemExit("gampong demo: --seconds must be above 0")
         if not 0 <= options.port <= 65535:
             raise SystemExit("gampong demo: --port must be 0 to 65535")
+        if not is_loopback(options.host):
+            remedy = "nobody logs in to a demo: 127.0.0.1, and a tunnel (ssh -L) from elsewhere"
+            raise SystemExit(f"gampong demo: --host must be of this machine: {remedy}")
         return options
 
 
@@ -136,7 +140,7 @@ def make_plan(options: DemoOptions, folder: Path, broker: BrokerChoice, broker_p
     world += ["--speak-when", str(folder / SPEAK_FILE)]
     world += [] if broker.speaks_311 else ["--no-terminals"]
     note = f"simulated city, seed {options.seed}, speed {options.speed:g}, {broker.label}"
-    page = ["page", "--store", f"sqlite:{database}", "--host", options.host]
+    page = ["page", "--config", str(_page_toml(folder, database)), "--host", options.host]
     page += ["--port", str(page_port), "--note", note, *timed]
     return Plan(
         folder=folder,
@@ -150,3 +154,21 @@ def make_plan(options: DemoOptions, folder: Path, broker: BrokerChoice, broker_p
         watch=gampong("watch", str(configuration), *timed),
         page=gampong(*page),
     )
+
+
+def _page_toml(folder: Path, database: Path) -> Path:
+    """The page's configuration: nobody logs in, alerts are acknowledged at the watch's desk, and
+    two trucks stand at a depot a kilometre from the market."""
+    store = f'[store]\ntype = "sqlite"\npath = "{database}"\n\n'
+    round_ = folder / "round.toml"
+    round_.write_text(
+        f'{store}[depot]\nlatitude = 5.5600\nlongitude = 95.3250\nlabel = "Depo DLHK3"\n\n'
+        '[[truck]]\nname = "BL 8123 AH"\ncapacity_litres = 6000\ntrips = 2\n\n'
+        '[[truck]]\nname = "BL 8456 AJ"\ncapacity_litres = 4000\ntrips = 2\n\n'
+        '[round]\nsite = "pasar-mahirah"\n'
+    )
+    page = folder / "page.toml"
+    page.write_text(
+        f'round_file = "{round_}"\n\n{store}[alerts]\ndesk_file = "{folder / "alerts.json"}"\n'
+    )
+    return page

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"gampong doctor: {error}", file=sys.stderr)
         return UNUSABLE
     heard = (lambda finding: None) if arguments.json else say
-    findings = asyncio.run(_all(configuration, heard))
+    findings = asyncio.run(_all(configuration, heard, arguments.file))
     if arguments.json:
         print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     if arguments.bundle:
@@ -70,10 +70,11 @@ def _configuration(text: str, file: Path) -> EdgeConfiguration:
     return load_configuration(text, str(file))
 
 
-async def _all(configuration: EdgeConfiguration, heard: object) -> list[Finding]:
+async def _all(configuration: EdgeConfiguration, heard: object, file: Path) -> list[Finding]:
     from edge.doctor.line import look_at_outbox
     from edge.doctor.machine import look_at_machine
     from edge.doctor.network import look_at_network
+    from edge.doctor.settings import look_at_file
     from wire.clock import SystemClock
 
     assert callable(heard)
@@ -84,6 +85,7 @@ async def _all(configuration: EdgeConfiguration, heard: object) -> list[Finding]
             findings.append(finding)
             heard(finding)
 
+    take([look_at_file(file, configuration)])
     take(look_at_machine(configuration))
     async for finding in look_at_network(configuration):
         take([finding])

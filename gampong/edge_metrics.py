@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from edge.agent import Look
 from edge.durations import Durations
+from edge.onlooker import Look
 from edge.outbox_file import OutboxFailing
 from gampong.metrics import (
     Answer,
@@ -73,6 +73,8 @@ def edge_families(status: Status, confirm_times: Durations) -> Iterator[Family]:
     yield gauge(f"{p}oldest_waiting_seconds", "Age of what waits longest.", waits_ms / 1000)
     if status.card_life_used is not None:
         yield gauge(f"{p}card_life_used_ratio", "By the card's word.", status.card_life_used)
+    if status.uplink_bytes is not None:
+        yield gauge(f"{p}uplink_month_bytes", "Over the SIM this month.", status.uplink_bytes)
     yield from _links(p, status.links)
     yield _confirm(p, confirm_times)
 

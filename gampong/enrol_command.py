@@ -30,7 +30,11 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def run_enrol(args: argparse.Namespace) -> int:
     """Nothing is changed unless all of the bundle is good."""
+    import time
+
     from edge.enrolment import NotEnrolled, enrol
+    from edge.site_log import FOLDER as LOG_FOLDER
+    from edge.site_log import What, note_here
     from wire.bundle import PREFIX, TEXT_MAX, BadBundle, decode_bundle
 
     try:
@@ -38,8 +42,12 @@ def run_enrol(args: argparse.Namespace) -> int:
         if not text.startswith(PREFIX):
             with Path(text).open(encoding="utf-8") as file:
                 text = file.read(TEXT_MAX + 1)
-        for line in enrol(decode_bundle(text), args.folder, args.replace):
+        bundle = decode_bundle(text)
+        for line in enrol(bundle, args.folder, args.replace):
             print(line)
+        if args.folder == FOLDER:  # a gateway's, not a trial's
+            said = f"as {bundle.gateway}, site {bundle.site}"
+            note_here(LOG_FOLDER, What.ENROLLED, int(time.time() * 1000), text=said)
     except (BadBundle, NotEnrolled, OSError, UnicodeDecodeError) as error:
         print(f"gampong edge enrol: {error}", file=sys.stderr)
         return UNUSABLE

@@ -74,9 +74,10 @@ def read_figures(path: Path) -> FiguresConfiguration:
 
 
 async def _figures(args: argparse.Namespace, configuration: FiguresConfiguration) -> str:
-    from dashboards.figures import Range, parking, waste, wifi
+    from dashboards.figures import parking, waste, wifi
     from dashboards.figures_json import as_json
     from dashboards.figures_table import parking_table, waste_table, wifi_table
+    from dashboards.readings import Range
     from dashboards.round_configuration import time_zone_of
     from dashboards.store_file import open_source
 

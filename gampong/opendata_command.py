@@ -36,6 +36,17 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     export.add_argument("--out", type=Path, default=Path(), help="folder to write into")
     export.add_argument("--city-time", metavar="WALL:CITY:RATE", help="a simulated city's clock")
     export.set_defaults(run=write_day)
+    push = inner.add_parser(
+        "push",
+        help="hours to a CKAN datastore",
+        description="Writes what CKAN doesn't have yet, and the newest hours again. Run it each "
+        "hour: what was missed is made up for.",
+    )
+    push.add_argument("--config", metavar="FILE", required=True, help="opendata.toml, with [ckan]")
+    push.add_argument("--since", metavar="DAY", help="begin there, whatever CKAN has: 2026-08-01")
+    push.add_argument("--dry-run", action="store_true", help="only say what would be written")
+    push.add_argument("--city-time", metavar="WALL:CITY:RATE", help="a simulated city's clock")
+    push.set_defaults(run=push_hours)
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -87,6 +98,52 @@ def write_day(arguments: argparse.Namespace) -> int:
         return _refuse(str(error))
     for path in written:
         print(path)
+    return 0
+
+
+def push_hours(arguments: argparse.Namespace) -> int:
+    """Push; 0, 1 when CKAN or the store is away (run it again), 2 for what needs somebody."""
+    import asyncio
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from ingest.stores import StoreError
+    from wire.clock import SystemClock
+    from wire.configuration import ConfigurationError
+
+    try:
+        from dashboards.opendata.ckan import Ckan, CkanAway, CkanRefuses
+        from dashboards.opendata.push import push
+    except ImportError as error:
+        return _refuse(f"{error}. CKAN needs the extra: pip install 'gampong[opendata]'")
+    from dashboards.store_file import open_source
+
+    async def run(
+        settings: OpenDataConfiguration, since_ms: int | None, clock: SystemClock
+    ) -> None:
+        assert settings.ckan
+        with Ckan(settings.ckan) as ckan:
+            async with open_source(settings.store, clock) as source:
+                await push(
+                    settings, source, ckan, clock,
+                    since_ms=since_ms, dry_run=arguments.dry_run, tell=print,
+                )  # fmt: skip
+
+    try:
+        settings = _settings(arguments.config)
+        if settings.ckan is None:
+            return _refuse(f"{arguments.config} has no table [ckan]")
+        since_ms = None
+        if arguments.since:
+            midnight = datetime.fromisoformat(arguments.since)
+            zoned = midnight.replace(tzinfo=ZoneInfo(settings.time_zone))
+            since_ms = round(zoned.timestamp() * 1000)
+        asyncio.run(run(settings, since_ms, SystemClock(_city(arguments.city_time))))
+    except (StoreError, CkanAway) as error:
+        print(f"gampong opendata: {error}", file=sys.stderr)
+        return 1
+    except (ConfigurationError, CkanRefuses, ValueError) as error:
+        return _refuse(str(error))
     return 0
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,8 @@ from wire.configuration import ConfigurationError, decode_toml
 
 if TYPE_CHECKING:
     from dashboards.analysis.round_sheet import Sheet
-    from dashboards.analysis.routing import Matrix, Point
     from dashboards.collection import Collection
-    from dashboards.round_configuration import MatrixFile, RoundConfiguration
+    from dashboards.round_configuration import RoundConfiguration
 
 UNUSABLE = 2
 NOT_ALL = 1
@@ -45,10 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     try:
         configuration = read_round(args.config)
-        matrix = _matrix_file(configuration)
         clock = SystemClock(args.city_time)
-        found = asyncio.run(_collect(configuration, clock))
-        sheet = _sheet(configuration, found, matrix, clock.now_ms())
+        found, sheet = asyncio.run(_plan(configuration, clock))
         _write(sheet, args.format, args.out)
     except (ConfigurationError, StoreError, OSError) as error:
         print(f"gampong round: {error}", file=sys.stderr)
@@ -78,58 +74,12 @@ def read_round(path: Path) -> RoundConfiguration:
     return check_round(decode_toml(text, RoundConfiguration, str(path)), str(path))
 
 
-async def _collect(configuration: RoundConfiguration, clock: SystemClock) -> Collection:
-    from dashboards.collection import collection
+async def _plan(configuration: RoundConfiguration, clock: SystemClock) -> tuple[Collection, Sheet]:
+    from dashboards.round_plan import round_plan
     from dashboards.store_file import open_source
 
     async with open_source(configuration.store, clock) as store:
-        return await collection(store, configuration, clock.now_ms())
-
-
-def _matrix_file(configuration: RoundConfiguration) -> MatrixFile | None:
-    from dashboards.round_configuration import read_matrix
-
-    file = configuration.round.matrix_file
-    if not file:
-        return None
-    try:
-        return read_matrix(Path(file).read_bytes(), file)
-    except OSError as error:
-        raise ConfigurationError(file, "", str(error), "Mend round.matrix_file") from error
-
-
-def _sheet(
-    configuration: RoundConfiguration, found: Collection, file: MatrixFile | None, now_ms: int
-) -> Sheet:
-    from dashboards.analysis.round_sheet import Sheet
-    from dashboards.analysis.routing import Point, Truck, plan
-    from dashboards.round_configuration import time_zone_of
-
-    settings, depot = configuration.round, configuration.depot
-    at = Point(depot.latitude, depot.longitude)
-    trucks = [Truck(one.name, one.capacity_litres, one.trips) for one in configuration.truck]
-    zone = time_zone_of(settings.time_zone, "round", "time_zone")
-    return Sheet(
-        plan=plan(found.stops, trucks, _ways(at, found, file, settings.matrix_file)),
-        depot=at,
-        depot_label=depot.label,
-        when=datetime.fromtimestamp(now_ms / 1000, zone).strftime("%Y-%m-%d %H:%M"),
-        skipped=found.skipped,
-        speed_km_h=settings.speed_km_h,
-        minutes_a_stop=settings.minutes_a_stop,
-    )
-
-
-def _ways(depot: Point, found: Collection, file: MatrixFile | None, source: str) -> Matrix:
-    from dashboards.analysis.routing import straight_matrix
-
-    if file is None:
-        return straight_matrix([depot, *(stop.at for stop in found.stops)])
-    try:
-        return file.among(("depot", *(stop.name for stop in found.stops)))
-    except KeyError as error:
-        problem = f"no way to {error.args[0]}"
-        raise ConfigurationError(source, "names", problem, "Add its row and column") from error
+        return await round_plan(store, configuration, clock.now_ms())
 
 
 def _write(sheet: Sheet, form: str, out: Path | None) -> None:

@@ -105,13 +105,19 @@ def _show(found: list[Found], as_json: bool) -> None:
 
 
 def _write(path: Path, found: list[Found]) -> None:
+    from edge.configuration import load_configuration
     from edge.rewriting import rewrite
     from edge.scan.proposal import propose
+    from edge.site_log import What, folder_of, note_here
+    from wire.clock import SystemClock
 
     before = path.read_text(encoding="utf-8")
     proposal = propose(before, found, str(path))
     rewrite(path, before, proposal.text)
-    print(f"{path}: added {', '.join(proposal.new) or 'nothing'}. Now: gampong edge check {path}")
+    added = ", ".join(proposal.new) or "nothing"
+    folder = folder_of(load_configuration(proposal.text, str(path)))
+    note_here(folder, What.SCANNED, SystemClock().now_ms(), text=f"added {added}")
+    print(f"{path}: added {added}. Now: gampong edge check {path}")
     for each in proposal.left_out:
         print(f"  left out: {each}")
 

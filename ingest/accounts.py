@@ -50,6 +50,7 @@ class Accounts:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock, self._answers = store, clock, Answers(store)
         self._marks: dict[str, Mark] = {}
+        self._cards: dict[str, float] = {}  # of those whose cards tell
         self._due: defaultdict[str, set[int]] = defaultdict(set)
         self._empty: set[tuple[str, int]] = (
             set()
@@ -62,6 +63,8 @@ class Accounts:
         """A status; a last will was written when its connection began, and may be older than what
         was heard since. No gateway has said anything in the future."""
         known, mark = self._marks.get(status.gateway), Mark.of(status)
+        if status.card_life_used is not None:
+            self._cards[status.gateway] = min(2.0, max(0.0, status.card_life_used))
         if mark.epoch and (status.online or known is None or mark.time_ms >= known.time_ms):
             time_ms = min(mark.time_ms, self._clock.now_ms())
             self._marks[status.gateway] = msgspec.structs.replace(mark, time_ms=time_ms)
@@ -187,6 +190,8 @@ class Accounts:
             ended_ms = start_ms + DAY_MS
             runs_on = now_ms < ended_ms + GRACE_MS or mark.time_ms < ended_ms or day.waiting
             fields |= msgspec.structs.asdict(own)
+            if start_ms == today and gateway in self._cards:
+                fields["card_life_used"] = self._cards[gateway]
             fields |= {"missing": day.missing_batches, "unfinished": int(bool(runs_on))}
             place = (gateway, gateway, inventory.site, "main")
             lines.append(point(GATEWAY_COMPLETENESS, place, fields, start_ms))

@@ -12,6 +12,7 @@ whose reading may wait for you, since the broker's answers wait there too.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ from wire.mqtt import Message
 from wire.mqtt_link import PACKET_BYTES_MAX, Link, Lost
 
 __all__ = ["Connection", "Door", "Lost", "Received", "connected", "open_door"]
+
+log = logging.getLogger(__name__)
 
 RECEIVE_MAX = mqtt.MID_MAX  # as good as none
 REST_S = 0.02
@@ -41,11 +44,24 @@ class Received(NamedTuple):
 
 
 class Door(NamedTuple):
-    """What it takes to connect, read and checked before the first attempt."""
+    """What it takes to connect, read and checked before the first attempt, and read again before
+    each: a password or a certificate may be replaced while all runs. `source` names the file of
+    its settings; without one nothing is read again."""
 
     settings: Broker
     password: str | None
     tls: ssl.SSLContext | None
+    source: str = ""
+
+    def again(self) -> Door:
+        """As it is today; as it was where that can't be read: one file of two is new so far."""
+        if not self.source:
+            return self
+        try:
+            return open_door(self.settings, self.source)
+        except ConfigurationError as error:
+            log.warning("event=secrets_not_read_again reason=%r", str(error))
+            return self
 
 
 def open_door(settings: Broker, source: str) -> Door:
@@ -54,7 +70,7 @@ def open_door(settings: Broker, source: str) -> Door:
     Raises:
         ConfigurationError: a file can't be read, or isn't what its key says.
     """
-    return Door(settings, _password(settings, source), _tls(settings, source))
+    return Door(settings, _password(settings, source), _tls(settings, source), source)
 
 
 def _password(settings: Broker, source: str) -> str | None:
@@ -167,7 +183,7 @@ async def connected(door: Door, client_id: str) -> AsyncIterator[Connection]:
     Raises:
         Lost: the broker can't be reached or refuses.
     """
-    settings = door.settings
+    settings, door = door.settings, door.again()
     where, name = f"{settings.host}:{settings.port}", settings.username or None
     hello = mqtt.connect(client_id, settings.keepalive_s, name, door.password, PACKET_BYTES_MAX)
     link = Link(settings.keepalive_s, rest_s=REST_S)

@@ -35,6 +35,9 @@ from wire.messages import Status
 
 DAY_MS = 86_400_000
 _SANE_MS = 10**12  # 2001: no gateway is older
+EPOCHS_MAX, HOLES_MAX = 64, 10_000
+"""The newest of each are looked at. No gateway has half as many but one that invents them, and it
+must not keep the watch from judging the others."""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -176,9 +179,9 @@ def _holes(notes: Sequence[Note], mark: Mark, earlier: Sequence[Given]) -> Itera
     for known in by_epoch.values():
         known.sort(key=lambda note: note.sequence)
     everyone = sorted((note.sequence, note.seal_ms) for note in notes)
-    in_time = sorted(by_epoch.values(), key=lambda known: known[0].seal_ms)
+    in_time = sorted(by_epoch.values(), key=lambda known: known[0].seal_ms)[-EPOCHS_MAX:]
     now = Given(mark.epoch, mark.newest, mark.time_ms)
-    holes = [hole for known in in_time for hole in _between(pairwise(known))]
+    holes = [hole for known in in_time for hole in _between(pairwise(known))][-HOLES_MAX:]
     edges = [_below(by_epoch.get(mark.epoch), mark)]
     edges += [_above(by_epoch.get(given.epoch), given) for given in (now, *earlier)]
     # The first batch of an epoch follows the last of the one before, if it numbers on.
@@ -199,18 +202,19 @@ def _between(pairs: Iterable[tuple[Note, Note]]) -> Iterator[Hole]:
 
 def _beside(hole: Hole, others: Sequence[Hole]) -> list[Hole]:
     """The hole without the numbers that other holes of that time already have."""
-    pieces = [hole]
-    for other in others:
-        if other.start_ms <= hole.stop_ms and hole.start_ms <= other.stop_ms:
-            pieces = [
-                msgspec.structs.replace(piece, first=first, last=last)
-                for piece in pieces
-                for first, last in (
-                    (piece.first, min(piece.last, other.first - 1)),
-                    (max(piece.first, other.last + 1), piece.last),
-                )
-                if first <= last
-            ]
+    pieces, first = [], hole.first
+    for low, high in sorted(
+        (other.first, other.last)
+        for other in others
+        if other.start_ms <= hole.stop_ms and hole.start_ms <= other.stop_ms
+    ):
+        if low > hole.last:
+            break
+        if low > first:
+            pieces.append(msgspec.structs.replace(hole, first=first, last=low - 1))
+        first = max(first, high + 1)
+    if first <= hole.last:
+        pieces.append(msgspec.structs.replace(hole, first=first))
     return pieces
 
 

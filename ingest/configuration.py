@@ -13,8 +13,15 @@ import msgspec
 
 from ingest.alerts.settings import AlertSettings, check_alerts
 from ingest.guard import HOUR_MS, Limits
+from ingest.registry import NEW_A_DAY
 from ingest.revenue import RevenueSettings, check_revenue
-from ingest.stores.configuration import InfluxSettings, StoreSettings, check_settings
+from ingest.stores.configuration import (
+    InfluxSettings,
+    StoreSettings,
+    check_settings,
+    is_file,
+    is_folder,
+)
 from wire.configuration import (
     Broker,
     Configuration,
@@ -36,6 +43,11 @@ class IngestSettings(Configuration, frozen=True):
     `registry` `needed`: nothing is taken before the watch has said which device belongs to which
     gateway, and another gateway's device is dead-lettered as `claim`. `none`: gateways are trusted
     with each other's devices, and no watch is needed.
+
+    One gateway may have work of `gateway_kb_per_s_max` done in each ingestor, live and back-fill
+    each, in KB of good lines; what is more waits on its card. It may bring `new_a_day_max` devices,
+    or places of devices, that the registry doesn't give it (and the watch takes as many a day into
+    the registry); a line with one more is dead-lettered as `too_many_new`.
     """
 
     group: str = "ingest"
@@ -43,6 +55,8 @@ class IngestSettings(Configuration, frozen=True):
     registry: Literal["needed", "none"] = "needed"
     batch_lines_max: int = 5000
     join_s: float = 0.1
+    gateway_kb_per_s_max: int = 1000
+    new_a_day_max: int = NEW_A_DAY
     retention_days: float = 90.0
     future_s_max: float = 24 * 3600.0
     late_s: float = 300.0
@@ -138,6 +152,8 @@ def _check_bounds(configuration: IngestConfiguration, source: str) -> None:
         ("broker.keepalive_s", broker.keepalive_s, 1, 3600),
         ("ingest.batch_lines_max", ingest.batch_lines_max, 1, 50_000),
         ("ingest.join_s", ingest.join_s, 0, 5),
+        ("ingest.gateway_kb_per_s_max", ingest.gateway_kb_per_s_max, 1, 10**6),
+        ("ingest.new_a_day_max", ingest.new_a_day_max, 1, 100_000),
         ("ingest.retention_days", ingest.retention_days, 1, 36_600),
         ("ingest.future_s_max", ingest.future_s_max, 0, 31 * 24 * 3600),
         ("ingest.late_s", ingest.late_s, 1, 31 * 24 * 3600),
@@ -170,10 +186,10 @@ def _check_files(configuration: IngestConfiguration, source: str) -> None:
             ("broker.tls.key_file", broker.tls.key_file),
         ]
     for key, name in files:
-        if name and not Path(name).is_file():
+        if name and not is_file(name):
             raise ConfigurationError(source, key, f"no file {name}", "Name a file that exists")
     folder = Path(configuration.dead_letters.path).parent
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ConfigurationError(
             source, "dead_letters.path", f"no folder {folder}", f"mkdir -p {folder}"
         )

@@ -3,7 +3,7 @@
     written, all lines good ─────────────────────────────▶ note, Confirm, acknowledge
     written, some bad ─▶ dead letters (one sync for many) ─▶ note, Confirm, acknowledge
     refused whole      ─▶ dead letters ──────────────────▶ note, Confirm, acknowledge
-    kept, deferred, dead letters full ─▶ hold, acknowledge
+    kept, deferred, postponed, dead letters full ─▶ hold, acknowledge
 
 A gateway hears `stored` after the database said yes and `rejected` after the dead letter is on
 disk, never earlier. What it doesn't hear (a crash in between, a lost connection) it sends again,
@@ -28,7 +28,7 @@ from ingest.arrivals import Arrival
 from ingest.broker import Connection, Lost
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters, Letter
-from ingest.guard import Checked, Deferred, Refused, Rejected
+from ingest.guard import Checked, Deferred, Postponed, Refused, Rejected
 from ingest.joiner import Rejections, Taken
 from ingest.notes import Notes, Settled
 from wire.batch import COMPRESSED_BYTES_MAX, BatchKey
@@ -116,6 +116,11 @@ class Fates:
         """A batch that a newer version of this program will read."""
         hold_s = HOLD_FOR_NEWER_VERSION_S
         await self._tell([self._hold(deferred.gateway, deferred.key, deferred.reason, hold_s)])
+        arrival.settle()
+
+    async def postponed(self, postponed: Postponed, wait_s: float, arrival: Arrival) -> None:
+        """A batch of a gateway that has sent too much."""
+        await self._tell([self._hold(postponed.gateway, postponed.key, "rate", wait_s)])
         arrival.settle()
 
     def refused(self, refused: Refused, arrival: Arrival) -> None:

@@ -19,6 +19,7 @@ from functools import lru_cache
 import msgspec
 
 from ingest.grammar import SURE, BadLine, judge, sure_batch
+from ingest.newcomers import Newcomers
 from ingest.stores.block import Block
 from wire.batch import (
     COMPRESSED_BYTES_MAX,
@@ -38,13 +39,13 @@ from wire.topics import Leaf, gateway_of
 OwnerOf = Callable[[str, int], str | None]
 """(device, time in ms) → the gateway that owns the device then, or None when nobody does."""
 
-OwnedAlways = Callable[[str, Sequence[str]], bool]
-"""(gateway, devices) → True when `OwnerOf` says this gateway of each of them at any time."""
-
 HOUR_MS = 3_600_000
 LINES_MAX = RAW_BYTES_MAX // 48
 """More lines than this in a batch can't all be lines: the shortest has 57 characters. A batch that
 is more is refused before it is cut into lines; of one that is sure, each line is a line."""
+
+TOPIC_LENGTH_MAX = 128
+"""No topic with a gateway's name in it is longer; a longer one isn't remembered anywhere."""
 
 SEAL_MS = "seal_ms"
 """The user property with a batch's seal time."""
@@ -116,15 +117,27 @@ class Deferred(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Postponed(msgspec.Struct, frozen=True):
+    """A batch of a gateway that has sent more than it may; it is as good as any, later."""
+
+    gateway: str
+    key: BatchKey
+
+
 class Noise(msgspec.Struct, frozen=True):
     """Nothing that could be answered: no gateway (`topic`) or no batch is named (`correlation`, or
     why a snapshot can't be read). `probe` is an empty message, with which a gateway asks the
-    broker whether anybody listens."""
+    broker whether anybody listens; `rate` is a snapshot of a gateway that has sent too much."""
 
     reason: str
 
 
 Judgement = Checked | Refused | Deferred | Noise
+
+MESSAGE_COST_BYTES, LINE_COST_BYTES = 4000, 1000
+"""What a message costs beside its lines (it is received, confirmed and noted), and a line that is
+judged by itself and dead-lettered: in bytes of good lines that take as much CPU time
+(`python -m bench.guard_cost` has the guard's part of it)."""
 
 
 def check(
@@ -132,11 +145,11 @@ def check(
     now_ms: int,
     limits: Limits,
     owner_of: OwnerOf | None = None,
-    owned_always: OwnedAlways | None = None,
+    newcomers: Newcomers | None = None,
 ) -> Judgement:
     """Judge one message. Never raises, whatever it holds."""
     payload = message.payload
-    gateway = _speaker(message.topic)
+    gateway = _speaker(message.topic) if len(message.topic) < TOPIC_LENGTH_MAX else None
     if gateway is None:
         return Noise("topic")
     if not payload:
@@ -150,14 +163,36 @@ def check(
     seal_ms = _seal_ms(message, now_ms + limits.future_ms)
     try:
         raw = _expand(payload, key)
-        out = sort_out_at_once(raw, gateway, now_ms, limits, owner_of, owned_always)
+        out = sort_out_at_once(raw, gateway, now_ms, limits, owner_of, newcomers)
         if out is None:
-            out = sort_out(_few_lines_of(raw), gateway, now_ms, limits, owner_of)
+            lines = _few_lines_of(raw)
+            out = sort_out(lines, gateway, now_ms, limits, owner_of, newcomers)
     except BadBatch as bad:
         return Refused(gateway, key, bad.reason, payload, seal_ms) if key else Noise(bad.reason)
     except UnknownDictionary:
         return Deferred(gateway, key, "dictionary") if key else Noise("dictionary")
     return Checked(gateway, key, out.lines, out.rejected, out.late_hours, seal_ms)
+
+
+def postpone(message: Message) -> Postponed | Noise:
+    """What to say of a message without looking into it. Never raises."""
+    gateway = _speaker(message.topic) if len(message.topic) < TOPIC_LENGTH_MAX else None
+    if gateway is None:
+        return Noise("topic")
+    if not message.payload:
+        return Noise("probe")
+    try:
+        key = _key(message.correlation_data)
+    except BadBatch as bad:
+        return Noise(bad.reason)
+    return Postponed(gateway, key) if key else Noise("rate")
+
+
+def cost_of(judged: Judgement, message: Message) -> int:
+    """What it took to judge a message, in bytes of good lines."""
+    if isinstance(judged, Checked):
+        return MESSAGE_COST_BYTES + len(judged.lines.text) + LINE_COST_BYTES * len(judged.rejected)
+    return MESSAGE_COST_BYTES + min(len(message.payload), COMPRESSED_BYTES_MAX)  # else unread
 
 
 @lru_cache(maxsize=32_768)
@@ -196,7 +231,7 @@ def sort_out_at_once(
     now_ms: int,
     limits: Limits,
     owner_of: OwnerOf | None = None,
-    owned_always: OwnedAlways | None = None,
+    newcomers: Newcomers | None = None,
 ) -> SortedOut | None:
     """What `sort_out` says of an expanded payload without anything bad in it, sooner; None of
     others."""
@@ -208,10 +243,13 @@ def sort_out_at_once(
     if first_ms < now_ms - limits.retention_ms or last_ms > now_ms + limits.future_ms:
         return None
     if owner_of is not None:
-        devices = _DEVICES.findall(raw.decode("ascii"))
-        if not (owned_always and owned_always(gateway, devices)):
-            for device, time in zip(devices, times, strict=True):
-                if owner_of(device, int(time[:_DIGITS])) not in (None, gateway):
+        places = _PLACES.findall(raw.decode("ascii"))
+        if not (newcomers and newcomers.are_sure(gateway, places)):
+            for place, time in zip(places, times, strict=True):
+                owner = owner_of(place.partition(",")[0], int(time[:_DIGITS]))
+                if owner not in (None, gateway):
+                    return None
+                if newcomers and not newcomers.admits(gateway, place, now_ms):
                     return None
     hours = _late_hours(first_ms, last_ms, now_ms - limits.late_ms, times)
     return SortedOut(Block(_tag(gateway).join(pieces), len(times)), [], hours)
@@ -247,7 +285,7 @@ def _tag(gateway: str) -> bytes:
 
 _DIGITS = 13
 _TIMES = re.compile(rb" ([0-9]{13})\n")
-_DEVICES = re.compile(r",device=([^,]+),")
+_PLACES = re.compile(r",device=([^ ]+) ")
 
 
 def sort_out(
@@ -256,6 +294,7 @@ def sort_out(
     now_ms: int,
     limits: Limits,
     owner_of: OwnerOf | None = None,
+    newcomers: Newcomers | None = None,
 ) -> SortedOut:
     """Judge each line by itself: a bad one takes none with it."""
     tag = f",gateway={gateway}"
@@ -274,6 +313,8 @@ def sort_out(
                 raise BadLine("time")
             if owner_of is not None and owner_of(_device(before), time_ms) not in (None, gateway):
                 raise BadLine("claim")
+            if newcomers and not newcomers.admits(gateway, _place(before, after), now_ms):
+                raise BadLine("too_many_new")
         except BadLine as why:
             rejected.append(Rejected(index, why.reason, line))
             continue
@@ -285,6 +326,10 @@ def sort_out(
 
 def _device(before: str) -> str:
     return before.partition("=")[2]
+
+
+def _place(before: str, after: str) -> str:
+    return _device(before) + after[: after.find(" ")]
 
 
 def _key(correlation_data: bytes | None) -> BatchKey | None:

@@ -8,14 +8,21 @@ lines of `device_registry`. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from devices.kinds import TEXT_ALPHABET, TEXT_LENGTH, Kind
 from devices.reading import Value
 from ingest.rules.standing import Place
-from ingest.stores.kinds import CLOUD_KINDS, DEVICE_HEALTH, DEVICE_REGISTRY, GATEWAY_HEALTH
+from ingest.stores.kinds import (
+    CLOUD_KINDS,
+    DEVICE_HEALTH,
+    DEVICE_REGISTRY,
+    DROPPED_FOR,
+    GATEWAY_HEALTH,
+)
 from wire.line import format_fields
 from wire.messages import Inventory, InventoryDevice, Status
 
@@ -72,9 +79,22 @@ def point(
     time_ms: int,
 ) -> str:
     """A line with all four tags; `place` is device, gateway, site, zone."""
+    fields = {name: _within(kind, name, value) for name, value in fields.items()}
     device, gateway, site, zone = place
     tags = f"device={device},gateway={gateway},site={site},zone={zone}"
     return f"{kind.name},{tags} {format_fields(kind, fields)} {time_ms}"
+
+
+def _within(kind: Kind, name: str, value: Value) -> Value:
+    """A number within its field's bounds: sums of what a gateway says of itself may be anything,
+    and a store that can't hold one of them would refuse the others' too."""
+    field = kind.fields.get(name)
+    if field is None or isinstance(value, str) or field.low == field.high:
+        return value
+    if field.low <= value <= field.high:
+        return value
+    bound = field.low if value < field.low else field.high
+    return int(bound) if isinstance(value, int) else bound
 
 
 def device_facts(
@@ -89,6 +109,7 @@ def device_facts(
     online = gateway_online(heard, now_s)
     waiting_ms = heard.status.oldest_waiting_ms if heard else 0
     waiting_age_s = (now_ms - waiting_ms) / 1000 if waiting_ms else 0.0
+    errors = read_errors(heard.status) if heard else {}
     facts = []
     for device in inventory.devices:
         newest = newest_ms.get(device.name)
@@ -100,15 +121,36 @@ def device_facts(
         }
         if device.name in shows:
             fields["shows"] = shows[device.name]
+        if device.name in errors:
+            fields["read_errors"] = errors[device.name]
         place = Place(device.name, inventory.gateway, inventory.site, device.zone)
         facts.append(Fact(DEVICE_HEALTH.name, place, fields, device.kind))
     return facts
+
+
+def read_errors(status: Status) -> dict[str, int]:
+    """Device → its failed reads since the agent started, of links that count by device (a bus's
+    errors are named `device:reason`)."""
+    errors: Counter[str] = Counter()
+    for link in status.links:
+        for name, number in link.errors.items():
+            device, colon, _ = name.partition(":")
+            if colon:
+                errors[device] += max(0, number)
+    return errors
 
 
 def oldest_waiting_s(status: Status, now_ms: int) -> float:
     """Age of the oldest reading that waits on the gateway; 0 when none does."""
     waiting_ms = status.oldest_waiting_ms
     return max(0.0, (now_ms - waiting_ms) / 1000) if waiting_ms else 0.0
+
+
+def certificate_state(alarms: Sequence[str]) -> str:
+    """What a gateway's alarms say of its certificate, `ok` without any (`edge/renewal.py`)."""
+    if "certificate_over" in alarms:
+        return "over"
+    return "ending" if "certificate_ending" in alarms else "ok"
 
 
 def gateway_fact(
@@ -132,6 +174,7 @@ def gateway_fact(
             "refused": sum(ledger.refused.values()),
             "rejected": sum(ledger.rejected.values()),
             "dropped": sum(ledger.dropped.values()),
+            **{f"dropped_{reason}": ledger.dropped.get(reason, 0) for reason in DROPPED_FOR},
             "balanced": int(ledger.balanced),
             "outbox_bytes": status.outbox_bytes,
             "outbox_share": min(1.0, status.outbox_bytes / max(1, status.outbox_bytes_max)),
@@ -139,11 +182,12 @@ def gateway_fact(
             "gaps": ledger.gaps,
             "clock": clean_text(status.clock),
             "version": clean_text(status.version),
-            **rates,
         }
+        if status.online:  # a last will knows only the alarms of when it was left
+            fields["certificate"] = certificate_state(status.alarms)
     gateway = inventory.gateway
     place = Place(gateway, gateway, inventory.site, "main")
-    return Fact(GATEWAY_HEALTH.name, place, fields)
+    return Fact(GATEWAY_HEALTH.name, place, {**fields, **rates})
 
 
 def registry_points(inventory: Inventory, now_ms: int) -> list[str]:

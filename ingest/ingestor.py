@@ -28,6 +28,7 @@ from ingest.guard import Checked, Deferred, Noise, OwnerOf, Refused, check
 from ingest.health import point
 from ingest.joiner import Joiner, Taken
 from ingest.notes import Notes
+from ingest.overload import Overload
 from ingest.ownership import Ownership
 from ingest.stores import Bucket, Kept, Store
 from ingest.stores.kinds import INGESTOR_HEALTH
@@ -60,7 +61,7 @@ class Ingestor:
         self._name = settings.name or machine_name()
         self._began_s = clock.monotonic()
         self.counters = Counters()
-        self._ownership = Ownership(door, clock, self.counters)
+        self._ownership = Ownership(door, clock, self.counters, settings.new_a_day_max)
         self._owner_of: OwnerOf | None = None
         if settings.registry == "needed":
             self._owner_of = self.owner_of
@@ -69,6 +70,12 @@ class Ingestor:
         self._notes = Notes(store, clock, self.counters, self._limits.late_ms)
         self._letters = DeadLetters.of(configuration.dead_letters)
         self._fates = Fates(self._letters, self._notes, clock, self.counters)
+        self._overload = Overload(
+            settings.gateway_kb_per_s_max * 1000.0,
+            self._ownership.newcomers,
+            self._fates,
+            self.counters,
+        )
         self._joiner = Joiner(
             store, self._fates, clock, self.counters, settings.batch_lines_max, settings.join_s
         )
@@ -139,11 +146,18 @@ class Ingestor:
         """Judge some messages; all of one moment."""
         now_ms, now_s = self._clock.now_ms(), self._clock.monotonic()
         limits, joiner = self._limits, self._joiner
-        owner_of, owned_always = self._owner_of, self._ownership.owned_always
+        owner_of = self._owner_of
+        newcomers = self._ownership.newcomers if owner_of else None  # trusted: no limit on names
+        overload = self._overload
         taken = 0
         try:
             for arrival in arrivals:
-                judged = check(arrival.message, now_ms, limits, owner_of, owned_always)
+                if overload.wait_s(arrival.message.topic, now_s) > 0:
+                    await overload.postpone(arrival, now_s)
+                    taken += 1
+                    continue
+                judged = check(arrival.message, now_ms, limits, owner_of, newcomers)
+                overload.charge_for(judged, arrival.message, now_s)
                 if isinstance(judged, Checked):
                     self.counters.snapshots += judged.key is None
                     batch = Taken(judged, now_s, live, arrival)
@@ -224,6 +238,7 @@ class Ingestor:
         fields: dict[str, Value] = self.counters.fields() | {
             "uptime_s": round(self._clock.monotonic() - self._began_s, 3),
             "in_hand": self._in_hand,
+            "over_limit": self._overload.report(),
             "notes_waiting": self._notes.waiting,
             "dead_letters_bytes": self._letters.size_bytes(),
             "dead_letters_share": self._letters.share(),

@@ -12,14 +12,14 @@ import asyncio
 import logging
 import random
 import sys
-from collections.abc import Sequence
 from uuid import uuid4
 
 import msgspec
 
 from ingest.broker import Door, Lost, connected
 from ingest.counters import Counters
-from ingest.registry import Owner, owner_at
+from ingest.newcomers import Newcomers
+from ingest.registry import NEW_A_DAY, Owner, owner_at
 from wire.clock import Clock
 from wire.topics import REGISTRY_TOPIC
 
@@ -29,9 +29,11 @@ RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 3.0
 SAY_EVERY_S = 30.0
 
 
-async def ask_registry(door: Door, clock: Clock, within_s: float) -> Ownership | None:
+async def ask_registry(
+    door: Door, clock: Clock, within_s: float, new_a_day: int = NEW_A_DAY
+) -> Ownership | None:
     """The registry as the broker has it now; None when there is none within so many seconds."""
-    ownership = Ownership(door, clock, Counters())
+    ownership = Ownership(door, clock, Counters(), new_a_day)
     async with asyncio.TaskGroup() as group:
         listening = group.create_task(ownership.run())
         try:
@@ -45,11 +47,15 @@ async def ask_registry(door: Door, clock: Clock, within_s: float) -> Ownership |
 
 
 class Ownership:
-    """The registry as this ingestor has it. `known` is set by the first one heard."""
+    """The registry as this ingestor has it. `known` is set by the first one heard; `newcomers`
+    are judged by it, `new_a_day` for each gateway."""
 
-    def __init__(self, door: Door, clock: Clock, counters: Counters) -> None:
+    def __init__(
+        self, door: Door, clock: Clock, counters: Counters, new_a_day: int = NEW_A_DAY
+    ) -> None:
         self._door, self._clock, self._counters = door, clock, counters
         self._owners: dict[str, str | list[Owner]] = {}  # one for ever, or one after another
+        self.newcomers = Newcomers(new_a_day, self._whose)
         self.known = asyncio.Event()
 
     def owner_of(self, device: str, time_ms: int) -> str | None:
@@ -57,10 +63,8 @@ class Ownership:
         owners = self._owners.get(device)
         return owner_at(owners, time_ms) if isinstance(owners, list) else owners
 
-    def owned_always(self, gateway: str, devices: Sequence[str]) -> bool:
-        """Whether all of these have never been another's: what nearly always holds, and costs a
-        sixth of asking for each with its time."""
-        return [*map(self._owners.get, devices)].count(gateway) == len(devices)
+    def _whose(self, device: str) -> str | list[Owner] | None:
+        return self._owners.get(device)
 
     def take(self, payload: bytes) -> None:
         """A registry message; one that can't be read changes nothing and is counted."""
@@ -70,11 +74,14 @@ class Ownership:
             self._counters.noise["registry"] += 1
             log.error("event=bad_registry why=%r", str(error)[:200])
             return
+        before = self._owners
         self._owners = {
             device: sys.intern(held[0].gateway) if len(held) == 1 else held
             for device, held in owners.items()
             if held
         }
+        changed = {device for device, whose in self._owners.items() if before.get(device) != whose}
+        self.newcomers.owners_changed(changed | (before.keys() - self._owners.keys()))
         self.known.set()
 
     async def run(self) -> None:

@@ -52,6 +52,13 @@ class Rates:
         }
         if status.card_life_used is not None:
             fields["card_life_used"] = min(2.0, max(0.0, status.card_life_used))
+        if status.temperature_c is not None:
+            fields["temperature_c"] = min(200.0, max(-60.0, status.temperature_c))
+        if status.uplink_bytes is not None:
+            fields["uplink_bytes"] = max(0, status.uplink_bytes)
+            if status.uplink_quota_bytes > 0:
+                used = max(0, status.uplink_bytes) / status.uplink_quota_bytes
+                fields["uplink_share"] = min(1000.0, used)
         if counts and (share := _error_share(counts[0], now)) is not None:
             fields["link_error_share"] = share
         before = [count for count in counts if at_s - count.at_s >= GROWING_S]

@@ -4,17 +4,31 @@ In: inventories, as gateways announce them. Out: for every device the gateway it
 since when; claims (a second gateway announces a device that has an owner) wait for an operator.
 Ownership is judged at a reading's own time, so that the backlog of the old gateway still counts
 after a move. Pure: reading and writing the file is `ingest/watch.py`'s.
+
+A gateway that lies about what hangs on it harms itself: its first inventory may have
+`DEVICES_PER_GATEWAY_MAX` devices, and from then on it has so many new places a day (UTC; a device
+new to it, in another zone, or all of them at another site). What is more is left out of the
+inventory that counts, and waits there for the next day (`waiting`): nothing needs be sent again.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 import msgspec
 
 from wire.line import NAME
 from wire.messages import Inventory
 
+DAY_MS = 86_400_000
 DEVICES_PER_GATEWAY_MAX = 2000
 GATEWAYS_MAX = 20_000
+OWNED_MAX, CLAIMS_MAX = 20_000, 2_000
+"""Of one gateway: names it has ever announced first, and claims of it that wait."""
+
+NEW_A_DAY = 500
+"""New devices, or new places of known ones, that a gateway may bring a day: a technician's hardest
+day has a hundred."""
 
 
 class Owner(msgspec.Struct, frozen=True, array_like=True):
@@ -41,15 +55,22 @@ class RegistryFile(msgspec.Struct):
 
 
 class Registry:
-    """The registry in memory. `changed` is set by whatever the file must hold."""
+    """The registry in memory. `changed` is set by whatever the file must hold; `waiting` are whole
+    inventories of gateways that have announced more than they may, by gateway."""
 
-    def __init__(self, file: RegistryFile | None = None) -> None:
+    def __init__(self, file: RegistryFile | None = None, new_a_day: int = NEW_A_DAY) -> None:
         self.file = file or RegistryFile()
         self.changed = False
+        self.waiting: dict[str, Inventory] = {}
+        self._new_a_day = new_a_day
+        self._day = 0
+        self._new: Counter[str] = Counter()  # places of that day
+        self._had: dict[str, int] = {}  # devices when it first announced something that day
+        self._owned = Counter(held[-1].gateway for held in self.file.owners.values() if held)
 
     @property
     def inventories(self) -> dict[str, Inventory]:
-        """The newest inventory of each gateway."""
+        """The newest inventory of each gateway, as far as it counts."""
         return self.file.inventories
 
     def announce(self, inventory: Inventory, now_ms: int) -> str:
@@ -62,25 +83,75 @@ class Registry:
         if refusal:
             return refusal
         if self.file.inventories.get(inventory.gateway) == inventory:
+            self.waiting.pop(inventory.gateway, None)
             return ""
-        self.file.inventories[inventory.gateway] = inventory
-        self.changed = True
-        claimed = {(claim.device, claim.gateway) for claim in self.file.claims}
+        counts = self._that_counts(inventory, now_ms)
+        if self.file.inventories.get(inventory.gateway) != counts:
+            self.file.inventories[inventory.gateway] = counts
+            self.changed = True
+            self._own(counts, now_ms)
+        return ""
+
+    def announce_waiting(self, now_ms: int) -> list[str]:
+        """Take in as much as is allowed today of what waits; whose inventory that has changed."""
+        before = {gateway: self.file.inventories.get(gateway) for gateway in self.waiting}
+        for inventory in [*self.waiting.values()]:
+            self.announce(inventory, now_ms)
+        return [name for name, was in before.items() if self.file.inventories.get(name) != was]
+
+    def _that_counts(self, inventory: Inventory, now_ms: int) -> Inventory:
+        """The inventory without the new places that are too many today."""
+        if now_ms // DAY_MS != self._day:
+            self._day = now_ms // DAY_MS
+            self._new.clear()
+            self._had.clear()
+        gateway = inventory.gateway
+        known = self.file.inventories.get(gateway)
+        before = {device.name: device for device in known.devices} if known else {}
+        moved = known is not None and known.site != inventory.site
+        fresh = [
+            device.name
+            for device in inventory.devices
+            if moved or device.name not in before or before[device.name].zone != device.zone
+        ]
+        had = self._had.setdefault(gateway, len(before))  # all of them may move in a day
+        a_day = max(self._new_a_day, had) if known else DEVICES_PER_GATEWAY_MAX
+        room = min(a_day - self._new[gateway], OWNED_MAX - self._owned[gateway])
+        if len(fresh) <= room:
+            self._new[gateway] += len(fresh) if known else 0
+            self.waiting.pop(gateway, None)
+            return inventory
+        self.waiting[gateway] = inventory
+        if moved and known:
+            return known  # one site or the other
+        too_many = {*fresh[max(room, 0) :]}
+        self._new[gateway] += len(fresh) - len(too_many)
+        devices = [
+            before.get(device.name) if device.name in too_many else device
+            for device in inventory.devices
+        ]
+        return msgspec.structs.replace(inventory, devices=tuple(filter(None, devices)))
+
+    def _own(self, inventory: Inventory, now_ms: int) -> None:
+        gateway = inventory.gateway
+        claimed = {claim.device for claim in self.file.claims if claim.gateway == gateway}
         for device in inventory.devices:
             owners = self.file.owners.get(device.name)
             if owners is None:
-                self.file.owners[device.name] = [Owner(inventory.gateway, 0)]
-            elif (
-                owners[-1].gateway != inventory.gateway
-                and (device.name, inventory.gateway) not in claimed
+                self.file.owners[device.name] = [Owner(gateway, 0)]
+                self._owned[gateway] += 1
+            elif owners[-1].gateway != gateway and (
+                device.name not in claimed and len(claimed) < CLAIMS_MAX
             ):
-                self.file.claims.append(Claim(device.name, inventory.gateway, now_ms))
-        return ""
+                claimed.add(device.name)
+                self.file.claims.append(Claim(device.name, gateway, now_ms))
 
     def accept(self, device: str, gateway: str) -> bool:
         """An operator agrees to a move; it counts from the claim's date. False: no such claim."""
         for claim in self.file.claims:
             if (claim.device, claim.gateway) == (device, gateway):
+                self._owned[self.file.owners[device][-1].gateway] -= 1
+                self._owned[gateway] += 1
                 self.file.owners[device].append(Owner(gateway, claim.since_ms))
                 self.file.claims.remove(claim)
                 self.changed = True

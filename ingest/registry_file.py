@@ -23,7 +23,7 @@ def load_registry(path: Path) -> RegistryFile:
         return RegistryFile()
     try:
         return msgspec.json.decode(data, type=RegistryFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         remedy = "Restore it from a backup, or move it away to learn it anew from the gateways"
         raise ConfigurationError(str(path), "", f"damaged: {error}", remedy) from error
 

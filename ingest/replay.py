@@ -13,6 +13,7 @@ import msgspec
 
 from ingest.dead_letters import DeadLetters, Letter, LetterId
 from ingest.guard import Limits, OwnerOf, open_payload, sort_out
+from ingest.newcomers import Newcomers
 from ingest.stores import Bucket, Kept, Store
 from wire.batch import BadBatch, UnknownDictionary
 from wire.clock import Clock
@@ -39,8 +40,10 @@ async def replay(
     clock: Clock,
     limits: Limits,
     owner_of: OwnerOf | None = None,
+    newcomers: Newcomers | None = None,
 ) -> Replayed:
-    """Write every waiting letter that is good now.
+    """Write every waiting letter that is good now; of `too_many_new` ones as many as a day may
+    bring, each time.
 
     Raises:
         OSError: the dead-letter file can't be read or rewritten.
@@ -48,7 +51,7 @@ async def replay(
     bad: Counter[str] = Counter()
     good: list[_Good] = []
     for letter in letters.waiting():
-        judged = _judge(letter, clock.now_ms(), limits, owner_of)
+        judged = _judge(letter, clock.now_ms(), limits, owner_of, newcomers)
         if isinstance(judged, str):
             bad[judged] += 1
         else:
@@ -76,7 +79,11 @@ async def replay(
 
 
 def _judge(
-    letter: Letter, now_ms: int, limits: Limits, owner_of: OwnerOf | None
+    letter: Letter,
+    now_ms: int,
+    limits: Limits,
+    owner_of: OwnerOf | None,
+    newcomers: Newcomers | None,
 ) -> list[str] | str:
     """The lines to write, or why not. A whole batch is only taken when every line is good."""
     lines = [letter.line]
@@ -87,7 +94,7 @@ def _judge(
             return bad.reason
         except UnknownDictionary:
             return "dictionary"
-    sorted_out = sort_out(lines, letter.gateway, now_ms, limits, owner_of)
+    sorted_out = sort_out(lines, letter.gateway, now_ms, limits, owner_of, newcomers)
     return sorted_out.rejected[0].reason if sorted_out.rejected else [*sorted_out.lines]
 
 

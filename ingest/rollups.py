@@ -41,7 +41,7 @@ class RollUps:
     ) -> None:
         self._store, self._clock, self._zone, self._counts = store, clock, zone, counts
         self._tell = tell
-        self._hours_due: set[int] = set()
+        self._hours_due: dict[int, None] = {}  # in the order in which they became due
         self._days_due: set[date] = set()
         self._rolled_ms = 0  # the newest hour that was rolled up because it was over
         self._touched_from_ms = 0
@@ -65,13 +65,15 @@ class RollUps:
             (row.tags["device"], hour_of(int(row.fields["hour_ms"])))
             for row in await self._store.read(query)
         ]
-        self._hours_due |= {hour_ms for _, hour_ms in touched}
+        self._hours_due |= dict.fromkeys(sorted({hour_ms for _, hour_ms in touched}))
         # An ingestor's note can be on its way for a while: look back far enough, again is harmless.
         self._touched_from_ms = now_ms - TOUCHED_OVERLAP_MS
         return touched
 
     async def round(self, now_ms: int) -> None:
-        """Do what is due and over, the oldest first.
+        """Do what is due and over: the hour that has just ended, then the others in turn. Not the
+        oldest first: a gateway that touches old hours again and again would keep others' from
+        their turn for ever.
 
         Raises:
             StoreError: the store can't be read now; what was due still is.
@@ -79,14 +81,14 @@ class RollUps:
         until_s = self._clock.monotonic() + ROUND_S
         ended_ms = hour_of(now_ms - GRACE_MS) - HOUR_MS
         if ended_ms > self._rolled_ms:
-            self._hours_due.add(ended_ms)
+            self._hours_due = {ended_ms: None, **self._hours_due}
             self._rolled_ms = ended_ms
-        for hour_ms in sorted(hour for hour in self._hours_due if hour <= ended_ms):
+        for hour_ms in [hour for hour in self._hours_due if hour <= ended_ms]:
             if self._clock.monotonic() > until_s:
                 return
             if self._kept(await roll_up(self._store, hour_ms), "hour", hour_ms):
                 return
-            self._hours_due.discard(hour_ms)
+            self._hours_due.pop(hour_ms, None)
             self._days_due.add(local_day(hour_ms, self._zone))
             self._tell(hour_ms)
             self._counts["rolled_up"] += 1

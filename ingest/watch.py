@@ -20,11 +20,8 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, tzinfo
 from pathlib import Path
-
-import msgspec
 
 from devices.kinds import KINDS
 from devices.reading import Value
@@ -40,11 +37,13 @@ from ingest.health import (
     oldest_waiting_s,
     registry_points,
 )
-from ingest.moves import waiting_moves
+from ingest.latest import Latest
 from ingest.newest import Newest, See
 from ingest.rates import Rates
-from ingest.registry import Registry
-from ingest.registry_file import load_registry, save_registry
+from ingest.registry import GATEWAYS_MAX, NEW_A_DAY, Registry
+from ingest.registry_file import load_registry
+from ingest.registry_keeping import RegistryKeeping
+from ingest.remote import Remote
 from ingest.revenue import RevenueSettings
 from ingest.revenue_days import Revenue
 from ingest.rollup import hour_of
@@ -54,7 +53,8 @@ from ingest.stores import Bucket, Kept, StoreError
 from ingest.stores.live import LiveStore
 from wire.clock import Clock
 from wire.messages import BadMessage, CloudTime, Inventory, Status, decode_message, encode_message
-from wire.topics import REGISTRY_TOPIC, TIME_TOPIC, Leaf, every, gateway_of
+from wire.topics import TIME_TOPIC, Leaf, every, gateway_of
+from wire.topics import topic as topic_of
 
 log = logging.getLogger("gampong.watch")
 
@@ -64,7 +64,7 @@ ROUND_S_MIN = 0.5
 """Wall seconds between rounds at the least, however fast city time runs."""
 
 TIME_EVERY_S = 10.0
-KEEP_EVERY_S = 0.3
+OVER_NAMED_MAX = 5
 RECONNECT_S = (0.2, 3.0)
 
 
@@ -86,10 +86,12 @@ class Watch:
         zone: tzinfo = UTC,
         revenue: RevenueSettings = NO_TARIFFS,
         retention_days: float = 90.0,
+        new_a_day: int = NEW_A_DAY,
     ) -> None:
-        self.store, self.clock, self.path = store, clock, registry_path
+        self.store, self.clock = store, clock
         self.alerts, self._see, self._beat = alerts, see, beat
-        self.registry = Registry(load_registry(registry_path))
+        self.registry = Registry(load_registry(registry_path), new_a_day)
+        self.latest = Latest()
         self.accounts = Accounts(store, clock)
         self.heard: dict[str, Heard] = {}
         self.newest = Newest()
@@ -101,9 +103,9 @@ class Watch:
         self._cursor = 0
         self._hour_ms = 0
         self._connection: Connection | None = None
+        self.remote = Remote(registry_path, clock)
         self.listening = False
-        self._announced = asyncio.Event()  # the registry has changed and isn't kept yet
-        self._keeping = asyncio.Lock()  # one writer of the registry's file
+        self._keeping = RegistryKeeping(self.registry, registry_path, clock, self.counts)
         self._places_due: set[str] = set(self.registry.inventories)
 
     async def run(self, door: Door, client_id: str) -> None:
@@ -111,24 +113,45 @@ class Watch:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(door, client_id))
             group.create_task(self._tell_time())
-            group.create_task(self._keep_changes())
+            group.create_task(self._keeping.run())
             group.create_task(self._rounds())
 
     async def take(self, received: Received) -> None:
-        """One status or inventory."""
+        """One word of a gateway; later, if it has said too much."""
         topic, payload = received.envelope.topic, received.envelope.payload
+        if self.latest.is_turn(topic, payload, self.clock.monotonic()):
+            await self._look_into(topic, payload)
+
+    async def _look_into(self, topic: str, payload: bytes) -> None:
+        if self.remote.hears(topic):
+            await self._take_answer(topic, payload)
+        else:
+            self._take(topic, payload)
+
+    async def _take_answer(self, topic: str, payload: bytes) -> None:
+        try:
+            await self.remote.take(topic, payload)
+        except BadMessage as error:
+            self._note_bad(topic, error)
+
+    def _note_bad(self, topic: str, error: BadMessage) -> None:
+        self.counts["bad_message"] += 1
+        log.warning("event=bad_message topic=%s why=%r", topic[:200], str(error)[:200])
+
+    def _take(self, topic: str, payload: bytes) -> None:
         try:
             if gateway := gateway_of(topic, Leaf.STATUS):
                 self._take_status(gateway, decode_message(payload, Status))
             elif gateway := gateway_of(topic, Leaf.INVENTORY):
                 self._take_inventory(gateway, decode_message(payload, Inventory))
         except BadMessage as error:
-            self.counts["bad_message"] += 1
-            log.warning("event=bad_message topic=%s why=%r", topic[:200], str(error)[:200])
+            self._note_bad(topic, error)
 
     def _take_status(self, gateway: str, status: Status) -> None:
         if status.gateway != gateway:
             raise BadMessage("names another gateway than its topic")
+        if gateway not in self.heard and len(self.heard) >= GATEWAYS_MAX:
+            raise BadMessage(f"more than {GATEWAYS_MAX} gateways")
         self.heard[gateway] = Heard(status, self.clock.monotonic())
         self.accounts.hear(status)
 
@@ -140,42 +163,7 @@ class Watch:
             raise BadMessage(refusal)
         if self.registry.changed:
             self._places_due.add(gateway)
-            self._announced.set()
-
-    async def _keep_changes(self) -> None:
-        """Keep the registry at once when it changes, then with all that came meanwhile: at a city's
-        first start, one write for each inventory would be a write of all for each."""
-        while True:
-            await self._announced.wait()
-            self._announced.clear()
-            await self._keep_registry()
-            await self.clock.pause(KEEP_EVERY_S)
-
-    async def accept_moves(self) -> None:
-        """Take up what operators have left (`ingest/moves.py`): on disk and told, then gone."""
-        for path, move in await asyncio.to_thread(waiting_moves, self.path):
-            if move is None:
-                log.error("event=bad_move file=%s", path.name)
-            elif self.registry.accept(move.device, move.gateway):
-                log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
-                self.counts["moved"] += 1
-                await self._keep_registry()
-            else:
-                log.warning("event=no_such_claim device=%s gateway=%s", move.device, move.gateway)
-            path.unlink(missing_ok=True)
-
-    async def _keep_registry(self) -> None:
-        """On disk first, then to the ingestors."""
-        async with self._keeping:
-            self.registry.changed = False
-            await asyncio.to_thread(save_registry, self.path, self.registry.file)
-            with suppress(Lost):  # told again on the next connection
-                await self._publish_registry()
-
-    async def _publish_registry(self) -> None:
-        if self._connection is not None:
-            payload = msgspec.json.encode(self.registry.file.owners)
-            await self._connection.publish(REGISTRY_TOPIC, payload, 0, self._refused, retain=True)
+            self._keeping.announced.set()
 
     def _refused(self, reason: str) -> None:
         self.counts[f"publish_{reason}"] += 1
@@ -185,10 +173,11 @@ class Watch:
         while True:
             try:
                 async with connected(door, client_id) as connection:
-                    self._connection = connection
+                    self._connection = self._keeping.connection = connection
                     await connection.subscribe(every(Leaf.INVENTORY))
                     await connection.subscribe(every(Leaf.STATUS))
-                    await self._publish_registry()
+                    await self._keeping.publish()
+                    await self.remote.greet(connection)
                     self.listening, self._listening_s = True, self.clock.monotonic()
                     pause = RECONNECT_S[0]
                     async for received in connection.messages():
@@ -197,7 +186,9 @@ class Watch:
             except Lost as error:
                 log.warning("event=broker_lost why=%r", str(error)[:200])
             finally:
-                self._connection, self.listening = None, False
+                self._connection = self._keeping.connection = None
+                self.listening = False
+                self.remote.lost()
             await self.clock.pause(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, RECONNECT_S[1])
 
@@ -214,10 +205,14 @@ class Watch:
     async def _rounds(self) -> None:
         last_minute = 0
         while True:
-            await self.accept_moves()
+            await self._keeping.accept_moves()
+            for topic, payload in self.latest.due(self.clock.monotonic()):
+                await self._look_into(topic, payload)
             now_ms = self.clock.now_ms()
             if self.alerts:
                 await self.alerts.take_asks(now_ms)
+            if await self.remote.take_asks() or now_ms // MINUTE_MS > last_minute:
+                self._places_due |= self.remote.turned(self.registry.inventories, now_ms)
             if self._places_due or now_ms // MINUTE_MS > last_minute:
                 minute_ms = now_ms - now_ms % MINUTE_MS
                 try:
@@ -238,22 +233,26 @@ class Watch:
         new_hour, self._hour_ms = hour_of(minute_ms) > self._hour_ms, hour_of(minute_ms)
         if new_hour:
             due = set(self.registry.inventories)
+        inventories = self.remote.as_worked_at(self.registry.inventories, self.clock.now_ms())
         lines = [
             line
             for gateway in sorted(due)
-            for line in registry_points(self.registry.inventories[gateway], self.clock.now_ms())
+            for line in registry_points(inventories[gateway], self.clock.now_ms())
         ]
         if not await self._write(Bucket.HEALTH, lines):
             self._places_due |= due
         if whole:
+            self._places_due.update(self.registry.announce_waiting(minute_ms))
+            if self.registry.changed:
+                self._keeping.announced.set()
             await self._see_newest()
             for gateway, hour_ms in await self._roll_ups.see_touched(minute_ms):
                 self.accounts.touch(gateway, hour_ms)
                 if self.alerts:
                     self.alerts.touch(gateway, hour_ms)
-            facts = await self._write_health(minute_ms)
+            facts = await self._write_health(inventories, minute_ms)
             if self.alerts:
-                look = Look(minute_ms, self.newest.unjudged, facts, self.registry.inventories)
+                look = Look(minute_ms, self.newest.unjudged, facts, inventories)
                 await self.alerts.round(look)
             self.newest.judged()
             await self._roll_ups.round(minute_ms)
@@ -264,30 +263,48 @@ class Watch:
         if new_hour:
             await self.store.prune()
 
-    async def _write_health(self, minute_ms: int) -> list[Fact]:
+    async def _write_health(
+        self, inventories: Mapping[str, Inventory], minute_ms: int
+    ) -> list[Fact]:
         """Write what is known of devices, gateways and zones; those facts that can be judged."""
         now_s, judged = self.clock.monotonic(), [self._own_fact()]
         shows: Mapping[str, str] = {}
         lines: list[str] = []
         if self._see:
-            seen = self._see(self.registry.inventories, self.newest.fields, minute_ms)
+            seen = self._see(inventories, self.newest.fields, minute_ms)
             shows, lines = seen.shows, seen.lines
             for (site, zone, kind), fields in seen.zones.items():
                 place = Place(zone, site, site, zone)
                 judged.append(Fact(f"{kind}_zone", place, fields))
-        for gateway, inventory in sorted(self.registry.inventories.items()):
-            heard, rates = self.heard.get(gateway), {}
+        for gateway, inventory in sorted(inventories.items()):
+            heard = self.heard.get(gateway)
+            rates: dict[str, Value] = {"over_limit": self._is_over_limit(gateway)}
             if heard:
                 waiting_s = oldest_waiting_s(heard.status, minute_ms)
-                rates = self._rates.hear(heard.status, heard.at_s, waiting_s)
+                rates |= self._rates.hear(heard.status, heard.at_s, waiting_s)
             facts = [
                 gateway_fact(inventory, heard, minute_ms, now_s, rates),
                 *device_facts(inventory, self.newest.times_ms, heard, minute_ms, now_s, shows),
             ]
             lines += [fact.line(minute_ms) for fact in facts]
             judged += facts if self._knows(heard, now_s) else []
+        self._say_over_limits()
         await self._write(Bucket.HEALTH, lines)
         return judged
+
+    def _say_over_limits(self) -> None:
+        """Who, for the log: the points have it a gateway (`over_limit`)."""
+        if over := sorted(self.latest.over)[:OVER_NAMED_MAX]:
+            counts = dict(self.latest.counts)
+            log.warning("event=over_limit limit=messages topics=%s counts=%s", over, counts)
+        if waiting := sorted(self.registry.waiting)[:OVER_NAMED_MAX]:
+            log.warning("event=over_limit limit=new_a_day gateways=%s", waiting)
+        self.latest.over.clear()
+
+    def _is_over_limit(self, gateway: str) -> int:
+        """1 when it announces or says more than it may."""
+        topics = {topic_of(gateway, leaf) for leaf in (Leaf.STATUS, Leaf.INVENTORY)}
+        return int(gateway in self.registry.waiting or not topics.isdisjoint(self.latest.over))
 
     def _knows(self, heard: Heard | None, now_s: float) -> bool:
         """Whether silence of a gateway would be its own: not when we were deaf ourselves."""

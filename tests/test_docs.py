@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dashboards.configuration import PageConfiguration
+from dashboards.configuration import load as load_page
 from dashboards.figures_configuration import FiguresConfiguration
 from dashboards.opendata.configuration import OpenDataConfiguration
 from dashboards.round_configuration import RoundConfiguration
@@ -81,6 +83,11 @@ def test_every_key_of_the_ingestor_is_in_the_operators_page(key: str) -> None:
     assert re.search(rf"\b{key}\b", TEXT["operator.md"])
 
 
+@pytest.mark.parametrize("key", sorted(set(keys(PageConfiguration))))
+def test_every_key_of_the_page_is_in_the_operators_page(key: str) -> None:
+    assert re.search(rf"\b{key}\b", TEXT["operator.md"])
+
+
 @pytest.mark.parametrize("key", sorted(set(keys(TrustConfiguration))))
 def test_every_key_of_the_authority_is_in_the_operators_page(key: str) -> None:
     assert re.search(rf"\b{key}\b", TEXT["operator.md"])
@@ -132,10 +139,13 @@ DECLARED = (ObjectLink, TopicLink)
 """Ways to reach a device that only a map of the configuration has."""
 
 
-def toml_block(page: str) -> str:
-    (block,) = re.findall(r"```toml\n(.*?)```", TEXT[page], re.DOTALL)
-    assert isinstance(block, str)
-    return block
+def toml_block(page: str, under: str = "") -> str:
+    """The page's only one, or the first under a heading."""
+    text = TEXT[page].partition(f"\n### {under}\n")[2] if under else TEXT[page]
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert under or len(blocks) == 1
+    assert isinstance(blocks[0], str)
+    return blocks[0]
 
 
 def test_the_technicians_gateway_toml_is_a_good_one() -> None:
@@ -145,8 +155,15 @@ def test_the_technicians_gateway_toml_is_a_good_one() -> None:
 
 
 def test_the_operators_ingest_toml_is_a_good_one() -> None:
-    configuration = decode_toml(toml_block("operator.md"), IngestConfiguration, "ingest.toml")
+    text = TEXT["operator.md"].partition("\n## The cloud side\n")[2]
+    block = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)[0]
+    configuration = decode_toml(block, IngestConfiguration, "ingest.toml")
     assert isinstance(configuration.store, InfluxSettings)
+
+
+def test_the_operators_page_toml_is_a_good_one() -> None:
+    shown = toml_block("operator.md", under="`page.toml`")
+    assert load_page(shown, "page.toml", accounts_only=True).accounts.https
 
 
 def test_the_public_opendata_toml_is_a_good_one() -> None:

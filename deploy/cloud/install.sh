@@ -17,7 +17,8 @@ It makes /opt/gampong-cloud (a folder a version, `current` is the one that runs)
   ingest.toml, ingest-2.toml …   gampong-ingest@ingest, gampong-ingest@ingest-2 …
   ingest.toml                    gampong-watch, gampong-backup.timer
   page.toml                      gampong-page
-  opendata.toml                  gampong-opendata
+  opendata.toml                  gampong-opendata, and gampong-push.timer where it has [ckan]
+  payments.toml                  gampong-payments
 mosquitto and InfluxDB 2 are their own packages' (docs/operator.md).
 TEXT
 }
@@ -107,6 +108,8 @@ done
 [ -f $settings/ingest.toml ] && services="gampong-watch $services gampong-backup.timer"
 [ -f $settings/page.toml ] && services="$services gampong-page"
 [ -f $settings/opendata.toml ] && services="$services gampong-opendata"
+[ -f $settings/payments.toml ] && services="$services gampong-payments"
+grep -qs '^\[ckan\]' $settings/opendata.toml && services="$services gampong-push.timer"
 
 say "4/4: start"
 if [ -z "$services" ]; then

@@ -9,6 +9,7 @@ usage() {
     cat <<'TEXT'
 sudo deploy/edge/install.sh            install, or upgrade to this folder's version
 sudo deploy/edge/install.sh --wait 60  upgrade, and wait so many seconds for a confirmed batch (300)
+sudo deploy/edge/install.sh --page     the same, and the page for the technician's phone: PIN, name, [page]
 sudo deploy/edge/install.sh --uninstall   remove the program; /etc/gampong and /var/lib/gampong stay
 
 It makes /opt/gampong (a folder a version, `current` is the one that runs), a user gampong in the
@@ -19,10 +20,12 @@ TEXT
 home=/opt/gampong
 wait_s=300
 uninstall=no
+page=no
 while [ $# -gt 0 ]; do
     case $1 in
     --wait) wait_s=${2:?--wait SECONDS}; shift ;;
     --uninstall) uninstall=yes ;;
+    --page) page=yes ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
     esac
@@ -38,6 +41,7 @@ if [ "$uninstall" = yes ]; then
     if [ $systemd = yes ]; then
         systemctl disable --now --quiet gampong-edge 2>/dev/null || true
     fi
+    [ ! -f /etc/avahi/avahi-daemon.conf ] || sed -i '/^host-name=gampong$/d' /etc/avahi/avahi-daemon.conf
     rm -rf "$home" /etc/systemd/system/gampong-edge.service /etc/systemd/journald.conf.d/gampong.conf
     [ $systemd = yes ] && systemctl daemon-reload
     say "removed. /etc/gampong and /var/lib/gampong, with what was never confirmed, are still there"
@@ -96,6 +100,26 @@ switch() { ln -sfn "$1" "$home/current.new" && mv -T "$home/current.new" "$home/
 switch "$release"
 ln -sfn "$home/current/bin/gampong" /usr/local/bin/gampong
 [ $systemd = yes ] && systemctl daemon-reload
+"$release/bin/gampong" edge log /var/lib/gampong --note "installed $("$release/bin/gampong" --version)" || true
+
+if [ $page = yes ]; then
+    pin=/etc/gampong/page.pin
+    [ -f $pin ] || say "the page's PIN, shown this once: $("$release/bin/gampong" edge pin $pin 2>/dev/null)"
+    avahi=/etc/avahi/avahi-daemon.conf
+    if [ -f $avahi ] && grep '^host-name=' $avahi | grep -qv '^host-name=gampong$'; then
+        say "$avahi has a $(grep '^host-name=' $avahi) already: [page] name has to be that, with .local"
+    elif [ -f $avahi ]; then
+        grep -q '^host-name=' $avahi || sed -i 's/^\[server\]$/[server]\nhost-name=gampong/' $avahi
+        [ $systemd = no ] || systemctl restart avahi-daemon
+    else
+        say "no avahi: the page has no name, only its address. Run: apt-get install avahi-daemon"
+    fi
+    if [ -f $settings ] && ! grep -q '^ *\[page\]' $settings; then
+        printf '\n[page]\nhost = "0.0.0.0"\n' >>$settings
+    elif [ ! -f $settings ]; then
+        say "once there is $settings: add [page] with host = \"0.0.0.0\", or run this again"
+    fi
+fi
 
 say "5/5: start"
 if [ ! -f $settings ]; then

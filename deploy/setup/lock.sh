@@ -27,4 +27,7 @@ compile() {
 compile dev.txt --extra dev --group build
 compile demo.txt --extra demo --group build --constraint requirements/dev.txt
 compile edge.txt --extra edge --group build --constraint requirements/dev.txt
-compile cloud.txt --extra ingest --extra dashboards --extra round --extra trust --group build --constraint requirements/dev.txt
+compile cloud.txt --extra ingest --extra dashboards --extra round --extra trust --extra opendata --extra edge --group build --constraint requirements/dev.txt
+
+echo "lock: docs/dependencies.md"
+"$tool/bin/python" deploy/supply/dependencies.py

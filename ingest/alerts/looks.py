@@ -60,7 +60,9 @@ class Looks:
             start_ms = now_ms - self._late_ms
         found = await self._points(max(0, start_ms), now_ms + OVERLAP_MS)
         self._events_ms = now_ms
-        for hour_ms in sorted(self._hours)[:HOURS_A_ROUND]:
+        # In turn, not the oldest first: a gateway that touches old hours for ever must not keep
+        # others' from being looked at.
+        for hour_ms in [*self._hours][:HOURS_A_ROUND]:
             gateways = sorted(self._hours[hour_ms])
             for first in range(0, len(gateways), WHERE_VALUES_MAX):
                 some = tuple(gateways[first : first + WHERE_VALUES_MAX])
@@ -98,7 +100,7 @@ class Looks:
         """
         query = Query(
             kind=INGESTOR_HEALTH.name,
-            fields=("dead_letters_bytes",),
+            fields=("dead_letters_bytes", "over_limit"),
             start_ms=now_ms - 10 * MINUTE_MS,
             stop_ms=now_ms + MINUTE_MS,
             aggregate=Aggregate.NEWEST,

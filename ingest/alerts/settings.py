@@ -148,7 +148,7 @@ def check_alerts(alerts: AlertSettings, source: str) -> None:
 def _check_times(alerts: AlertSettings, source: str) -> None:
     try:
         alerts.zone  # noqa: B018 - to see whether it is there
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError, RecursionError) as error:
         remedy = "Use a name like Asia/Jakarta, and install the system's tzdata"
         raise ConfigurationError(source, "alerts.time_zone", str(error), remedy) from error
     times = {"opens": alerts.opens, "closes": alerts.closes}

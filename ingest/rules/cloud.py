@@ -27,6 +27,28 @@ RULES = (
         ),
     ),
     Rule(
+        id="ingest_over_limit",
+        kind="cloud",
+        source="ingestor_health",
+        fields=("over_limit",),
+        measure=number("over_limit"),
+        fires=YES,
+        clears=NO,
+        severity=Severity.WARNING,
+        subject=Subject.INGESTOR,
+        title=Text(id="Gateway mengirim terlalu banyak", en="A gateway sends too much"),
+        summary=Text(
+            id="Satu gateway atau lebih mengirim lebih cepat, atau lebih banyak nama baru, dari"
+            "pada yang diizinkan; kelebihannya ditahan.",
+            en="One gateway or more sends faster, or more new names, than it may; what is more "
+            "waits.",
+        ),
+        advice=Text(
+            id="Catatan ingestor menyebut namanya (event=over_limit).",
+            en="The ingestor's log names it (event=over_limit).",
+        ),
+    ),
+    Rule(
         id="broker_away",
         kind="cloud",
         source="watch_health",

@@ -92,6 +92,52 @@ RULES = (
         ),
     ),
     Rule(
+        id="certificate_ending",
+        kind="gateway",
+        source="gateway_health",
+        fields=("certificate",),
+        measure=is_one_of("certificate", "ending", "over"),
+        fires=YES,
+        clears=NO,
+        severity=Severity.WARNING,
+        subject=Subject.GATEWAY,
+        title=Text(id="Sertifikat gateway hampir habis", en="Certificate ending"),
+        summary=Text(
+            id="Sertifikat gateway hampir habis masa berlakunya dan belum juga diperbarui.",
+            en="The gateway's certificate ends soon, and it hasn't managed to get the next one.",
+        ),
+        advice=Text(
+            id="Periksa apakah gampong gateway renew berjalan; catatan gateway menyebut sebabnya "
+            "(event=not_renewed).",
+            en="See that gampong gateway renew runs; the gateway's log says why "
+            "(event=not_renewed).",
+        ),
+    ),
+    Rule(
+        id="certificate_over",
+        kind="gateway",
+        source="gateway_health",
+        fields=("certificate",),
+        measure=is_one_of("certificate", "over"),
+        fires=YES,
+        clears=NO,
+        severity=Severity.CRITICAL,
+        subject=Subject.GATEWAY,
+        title=Text(id="Sertifikat gateway habis", en="Certificate over"),
+        summary=Text(
+            id="Masa berlaku sertifikat gateway sudah habis. Begitu sambungannya putus, broker "
+            "tidak menerimanya lagi.",
+            en="The gateway's certificate has ended. Once its connection breaks, the broker "
+            "doesn't let it in again.",
+        ),
+        advice=Text(
+            id="Buat bundel baru dengan gampong gateway add, lalu gampong edge enrol di lokasi. "
+            "Data menunggu di kartunya.",
+            en="Make a new bundle with gampong gateway add, then gampong edge enrol at the site. "
+            "Readings wait on its card.",
+        ),
+    ),
+    Rule(
         id="incomplete",
         kind="gateway",
         source="gateway_completeness",
@@ -114,6 +160,29 @@ RULES = (
         ),
     ),
     Rule(
+        id="gateway_over_limit",
+        kind="gateway",
+        source="gateway_health",
+        fields=("over_limit",),
+        measure=number("over_limit"),
+        fires=YES,
+        clears=NO,
+        severity=Severity.WARNING,
+        subject=Subject.GATEWAY,
+        title=Text(id="Gateway melebihi batas", en="Gateway over its limits"),
+        summary=Text(
+            id="Gateway mendaftarkan lebih banyak perangkat baru, atau lebih sering memberi kabar, "
+            "daripada yang diizinkan.",
+            en="The gateway announces more new devices, or speaks more often, than it may.",
+        ),
+        advice=Text(
+            id="Jika benar ada pemasangan besar: besok berlanjut sendiri, atau naikkan "
+            "new_a_day_max. Jika tidak: cabut sertifikatnya.",
+            en="If many were installed: it goes on tomorrow by itself, or raise new_a_day_max. If "
+            "not: revoke its certificate.",
+        ),
+    ),
+    Rule(
         id="card_worn",
         kind="gateway",
         source="gateway_health",
@@ -131,6 +200,27 @@ RULES = (
         ),
         advice=Text(
             id="Ganti kartu pada kunjungan berikutnya.", en="Replace the card on the next visit."
+        ),
+    ),
+    Rule(
+        id="sim_quota",
+        kind="gateway",
+        source="gateway_health",
+        fields=("uplink_share",),
+        measure=number("uplink_share"),
+        unit="%",
+        fires=0.80,
+        clears=0.75,
+        severity=Severity.WARNING,
+        subject=Subject.GATEWAY,
+        title=Text(id="Kuota SIM gateway hampir habis", en="SIM quota nearly used"),
+        summary=Text(
+            id="Lebih dari 80 % kuota data bulan ini terpakai.",
+            en="More than 80 % of this month's data is used.",
+        ),
+        advice=Text(
+            id="Isi ulang, atau cari sebabnya: kanal yang putus-sambung, pembaruan sistem.",
+            en="Top it up, or find what uses it: a link that flaps, system updates.",
         ),
     ),
     Rule(

@@ -99,13 +99,8 @@ class StoreError(Exception):
     """Reading failed; the text says what to do. Pages keep what they last had, with its age."""
 
 
-class Store(Protocol):
-    """One database."""
-
-    async def write(self, bucket: Bucket, lines: Sequence[str]) -> Written | Kept:
-        """Write lines of protocol (millisecond times, gateway tag included). Never raises for
-        what a database can answer; writing the same line again changes nothing."""
-        ...
+class Reader(Protocol):
+    """What answers queries: a store, or what stands before one."""
 
     async def read(self, query: Query) -> list[Row]:
         """Answer a query, ordered by time then tags.
@@ -113,6 +108,15 @@ class Store(Protocol):
         Raises:
             StoreError: the database is away or refuses.
         """
+        ...
+
+
+class Store(Reader, Protocol):
+    """One database."""
+
+    async def write(self, bucket: Bucket, lines: Sequence[str]) -> Written | Kept:
+        """Write lines of protocol (millisecond times, gateway tag included). Never raises for
+        what a database can answer; writing the same line again changes nothing."""
         ...
 
     async def probe(self) -> Kept | None:

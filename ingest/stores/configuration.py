@@ -88,9 +88,25 @@ def check_settings(settings: StoreSettings, source: str, key: str = "store") -> 
         _check_influx(settings, source, key)
 
 
+def is_file(name: str | Path) -> bool:
+    """Whether there is a file of that name; a name that can't be one isn't."""
+    try:
+        return Path(name).is_file()
+    except OSError:  # too long, or where nobody may look
+        return False
+
+
+def is_folder(name: str | Path) -> bool:
+    """The same of a folder."""
+    try:
+        return Path(name).is_dir()
+    except OSError:
+        return False
+
+
 def _check_sqlite(settings: SqliteSettings, source: str, key: str) -> None:
     folder = Path(settings.path).parent
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ConfigurationError(source, f"{key}.path", f"no folder {folder}", f"mkdir -p {folder}")
     if not 0.01 <= settings.busy_timeout_s <= 60:
         raise ConfigurationError(
@@ -99,8 +115,12 @@ def _check_sqlite(settings: SqliteSettings, source: str, key: str) -> None:
 
 
 def _check_influx(settings: InfluxSettings, source: str, key: str) -> None:
-    url = urlsplit(settings.url)
-    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.username:
+    try:
+        url = urlsplit(settings.url)
+        hostname = url.hostname
+    except ValueError:  # brackets that aren't an address
+        url, hostname = urlsplit(""), None
+    if url.scheme not in ("http", "https") or not hostname or url.query or url.username:
         remedy = "Write it as http://host:8086, without user, path or query"
         raise ConfigurationError(source, f"{key}.url", f"{settings.url!r} isn't an address", remedy)
     if not settings.org:
@@ -110,7 +130,7 @@ def _check_influx(settings: InfluxSettings, source: str, key: str) -> None:
             source, f"{key}.timeout_s", str(settings.timeout_s), "Choose 0.1 to 600"
         )
     for file_key, file in (("token_file", settings.token_file), ("ca_file", settings.ca_file)):
-        if file and not Path(file).is_file():
+        if file and not is_file(file):
             remedy = "Run gampong ingest setup" if file_key == "token_file" else "Name a PEM file"
             raise ConfigurationError(source, f"{key}.{file_key}", f"no file {file}", remedy)
     names = [settings.buckets.name(bucket) for bucket in Bucket]

@@ -42,8 +42,12 @@ DEVICE_HEALTH = Kind(
         ),
         Field("kind", TEXT, "kind of the device"),
         Field("shows", TEXT, "what a page shows: free, full, up, unknown"),
+        Field("read_errors", INTEGER, "failed reads since its gateway started", "", 0, _COUNT_MAX),
     ),
 )
+
+DROPPED_FOR = ("full", "damaged")
+"""Every reason for which an outbox lets readings go."""
 
 GATEWAY_HEALTH = Kind(
     name="gateway_health",
@@ -61,6 +65,10 @@ GATEWAY_HEALTH = Kind(
         Field("refused", INTEGER, "readings refused, ever", "", 0, _COUNT_MAX),
         Field("rejected", INTEGER, "readings rejected, ever", "", 0, _COUNT_MAX),
         Field("dropped", INTEGER, "readings dropped, ever", "", 0, _COUNT_MAX),
+        *(
+            Field(f"dropped_{reason}", INTEGER, f"dropped for {reason}, ever", "", 0, _COUNT_MAX)
+            for reason in DROPPED_FOR
+        ),
         Field("balanced", INTEGER, "1 when the ledger balances", "", 0, 1),
         Field("outbox_bytes", INTEGER, "bytes the outbox takes", "B", 0, _COUNT_MAX),
         Field("outbox_share", FLOAT, "of what it may take", "", 0, 1),
@@ -74,7 +82,17 @@ GATEWAY_HEALTH = Kind(
         Field("link_errors", INTEGER, "errors of all links since its start", "", 0, _COUNT_MAX),
         Field("link_error_share", FLOAT, "failed of the last hour's reads", "", 0, 1),
         Field("card_life_used", FLOAT, "of the card's life, where the card tells", "", 0, 2),
+        Field("temperature_c", FLOAT, "the gateway's own, where it tells", "°C", -60, 200),
+        Field("uplink_bytes", INTEGER, "over the SIM this month", "B", 0, _COUNT_MAX),
+        Field("uplink_share", FLOAT, "of the SIM's quota of this month", "", 0, 1000),
+        Field("over_limit", INTEGER, "1 while it says more than it may", "", 0, 1),
         Field("clock", TEXT, "how the gateway's clock is trusted"),
+        Field(
+            "certificate",
+            TEXT,
+            "what the gateway's alarms say of its certificate",
+            choices=("ok", "ending", "over"),
+        ),
         Field("version", TEXT, "version of the agent"),
     ),
 )
@@ -126,6 +144,7 @@ GATEWAY_COMPLETENESS = Kind(
         Field("radio_share", FLOAT, "heard of expected", "", 0, 1),
         Field("radio_unsure", INTEGER, "uplinks that pipeline or radio lost", "", 0, _COUNT_MAX),
         Field("dropped_ever", INTEGER, "readings dropped, by the ledger", "", 0, _COUNT_MAX),
+        Field("card_life_used", FLOAT, "of the card's life by then, where it tells", "", 0, 2),
         Field("epoch", TEXT, "the outbox's epoch when the day was last the newest"),
         Field("newest", INTEGER, "the highest number it had given out then", "", 0, _COUNT_MAX),
         Field("newest_ms", INTEGER, "when it said so", "ms", 0, _COUNT_MAX),
@@ -152,7 +171,7 @@ REVENUE = Kind(
 
 REJECTED_FOR = (
     *("grammar", "unknown_kind", "unknown_field", "type", "range", "duplicate_field", "time"),
-    *("claim", "type_conflict", "retention", "refused", "server_error"),
+    *("claim", "too_many_new", "type_conflict", "retention", "refused", "server_error"),
     *("not_zstd", "truncated", "too_large", "digest", "text"),
 )
 """Every reason for a dead letter: the guard's, the database's, and those of whole batches."""
@@ -172,6 +191,7 @@ INGESTOR_HEALTH = Kind(
         Field("kept", INTEGER, "writes that the database didn't take", "", 0, _COUNT_MAX),
         Field("held", INTEGER, "batches sent back to wait", "", 0, _COUNT_MAX),
         Field("noise", INTEGER, "messages that name no batch", "", 0, _COUNT_MAX),
+        Field("over_limit", INTEGER, "gateways that sent more than they may", "", 0, _COUNT_MAX),
         Field("notes_waiting", INTEGER, "notes that aren't written yet", "", 0, _COUNT_MAX),
         Field("notes_dropped", INTEGER, "notes given up", "", 0, _COUNT_MAX),
         Field("dead_letters_bytes", INTEGER, "size of the file", "B", 0, _COUNT_MAX),

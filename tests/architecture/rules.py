@@ -16,7 +16,7 @@ UPSTREAM = {
     "wire": ("devices",),
     "edge": ("devices", "wire"),
     "ingest": ("devices", "wire"),
-    "dashboards": ("devices", "wire", "ingest.rules", "ingest.stores"),
+    "dashboards": ("devices", "wire", "ingest.alerts", "ingest.rules", "ingest.stores"),
     "simulators": ("devices", "wire"),
     "gampong": ROOMS,
 }

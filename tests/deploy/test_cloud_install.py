@@ -52,7 +52,7 @@ def test_a_service_may_do_little_and_only_the_backup_is_root(unit: Path) -> None
 
 def test_what_says_that_it_is_alive_is_watched() -> None:
     watched = {unit.stem for unit in UNITS if "WatchdogSec=60" in unit.read_text()}
-    assert watched == {"gampong-ingest@", "gampong-watch"}
+    assert watched == {"gampong-ingest@", "gampong-watch", "gampong-payments"}
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -4,6 +4,7 @@ the process tells systemd, and the word by which an upgrade is judged."""
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
@@ -75,3 +76,29 @@ def test_a_gateway_whose_cloud_is_away_confirms_nothing_and_says_so(tmp_path: Pa
     assert run.returncode == 1
     assert "nothing was confirmed" in run.stderr
     assert [one.name for one in tmp_path.iterdir()] == ["gateway.toml"]  # it only looks
+
+
+def test_the_configuration_is_kept_where_the_agent_may_write_behind_a_link(tmp_path: Path) -> None:
+    unit = (DEPLOY / "gampong-edge.service").read_text()
+    (line,) = [one for one in unit.splitlines() if one.startswith("ExecStartPre=+/bin/sh -ec '")]
+    etc, var = tmp_path / "etc", tmp_path / "var"
+    etc.mkdir()
+    var.mkdir()
+    words = line.partition("'")[2].removesuffix("'").replace("$$", "$")
+    words = words.replace("/etc/gampong", str(etc)).replace("/var/lib/gampong", str(var))
+    words = words.replace("gampong:gampong", f"{os.getuid()}:{os.getgid()}")
+
+    def start() -> None:
+        subprocess.run(["/bin/sh", "-ec", words], check=True, timeout=10)
+
+    start()  # not enrolled yet: nothing to do
+    named, kept = etc / "gateway.toml", var / "gateway.toml"
+    assert not named.exists()
+    for text in ("enrolled", "an editor put a plain file there"):  # the newest word wins
+        named.unlink(missing_ok=True)
+        named.write_text(text)
+        start()
+        start()
+        assert named.is_symlink()
+        assert kept.read_text() == named.read_text() == text
+    assert sorted(one.name for one in (*etc.iterdir(), *var.iterdir())) == ["gateway.toml"] * 2

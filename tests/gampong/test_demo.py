@@ -124,6 +124,7 @@ def test_a_demo_that_is_killed_takes_its_processes_with_it(tmp_path: Path) -> No
         (("--speed", "0"), "--speed must be 0.1 to 3600"),
         (("--seconds", "-1"), "--seconds must be above 0"),
         (("--port", "70000"), "--port must be 0 to 65535"),
+        (("--host", "0.0.0.0"), "--host must be of this machine"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_bounds(

@@ -2,7 +2,8 @@
 
 Runs the demo's city, whose access points name their stations by address, and looks for any address
 in everything the processes leave behind and say: outboxes with their batches opened, what went over
-the broker, the database, logs, ledgers, and a gateway's support bundle.
+the broker, the database, logs, ledgers, a gateway's support bundle, the operators' pages and the
+public ones. An address written as the hexadecimal of its text counts as well.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import zstandard
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.outbox_export import Export
+from tests.dashboards.opendata.public_process import public
+from tests.dashboards.page_process import page
 from tests.gampong.test_demo import RUN_S, demo
 from wire.batch import dictionary
 
@@ -27,6 +30,11 @@ ADDRESS = re.compile(rb"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(
 ZSTD = b"\x28\xb5\x2f\xfd"
 OPENED_BYTES_MAX = 4 * 2**20
 GATEWAY = "mahirah-01"
+PAGES = ("", "wifi", "gateways", "alerts", "more")
+PUBLIC = ("/", "/api/v1/state?kind=wifi_access_point", "/api/v1/zones")
+_DIGIT = rb"(?:3[0-9]|[46][1-6]) ?"
+HEXED = re.compile(_DIGIT * 2 + (rb"(?:3a|2d) ?" + _DIGIT * 2) * 5)
+"""The same written as the hexadecimal of its text, as raw frames are shown."""
 
 
 class Wire:
@@ -85,11 +93,31 @@ def test_no_visitors_address_is_left_anywhere(tmp_path: Path) -> None:
     subprocess.run([*doctor, "--bundle", str(packed)], capture_output=True, timeout=60, check=False)
 
     seen = dict(left_behind(city))
+    with page(city / "city.db") as shown:
+        for path in PAGES:
+            status, body = shown.get(path)
+            assert status == 200, path
+            seen[f"page {path}"] = body.encode()
+    with public(city / "city.db", tmp_path) as open_data:
+        for path in PUBLIC:
+            seen[f"public {path}"] = open_data.get(path).body
+    assert b"wifi-" in seen["page wifi"]
+    assert b"wifi-" in seen[f"public {PUBLIC[1]}"]
     seen["output"] = ("".join(said) + rest).encode()
     seen["wire"] = b"\n".join(wire.heard)
     seen["bundle"] = gzip.decompress(packed.read_bytes())
     assert b"wifi_access_point" in seen["wire"]
     assert b"clients=" in seen[f"{GATEWAY}.db, opened"]  # people were counted
-    assert {
-        name: ADDRESS.findall(data) for name, data in seen.items() if ADDRESS.search(data)
-    } == {}
+    found = {name: ADDRESS.findall(data) + HEXED.findall(data) for name, data in seen.items()}
+    assert {name: addresses for name, addresses in found.items() if addresses} == {}
+
+
+def test_an_address_is_found_however_it_is_written() -> None:
+    for text in (
+        b"at 5c:e9:1e:00:ab:01,",
+        b"5C-E9-1E-00-AB-01",
+        b"5c:e9:1e:00:ab:01".hex().encode(),
+    ):
+        assert ADDRESS.search(text) or HEXED.search(text)
+    assert HEXED.search(b"5c:e9:1e:00:ab:01".hex(" ").encode())
+    assert not ADDRESS.search(b"12:30:45, 2026-11-22T10:00:00+07:00")

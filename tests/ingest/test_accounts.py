@@ -134,6 +134,18 @@ def test_a_day_is_counted_while_it_lasts_and_finished_when_it_is_over(town):
     town(test)
 
 
+def test_a_days_point_keeps_how_worn_the_card_was_and_a_later_count_leaves_it(town):
+    async def test(town: Town) -> None:
+        await town.noted((1, NOON))
+        town.says(1, card_life_used=0.3)
+        assert (await town.day(TODAY)).fields["card_life_used"] == 0.3
+        town.clock.at_ms = TODAY + DAY_MS + GRACE_MS + HOUR_MS
+        town.says(1, card_life_used=0.4)
+        assert (await town.day(TODAY)).fields["card_life_used"] == 0.3
+
+    town(test)
+
+
 def test_a_gap_is_named_and_closes_when_its_batches_come_late(town):
     async def test(town: Town) -> None:
         await town.noted((1, NOON - 9 * MINUTE_MS), (4, NOON - 6 * MINUTE_MS))

@@ -13,19 +13,32 @@ from ingest.registry import Owner, owner_at
 from wire.clock import SystemClock
 from wire.configuration import Broker
 
+DEVICES = st.sampled_from(["bay-1", "bay-2", "bay-3"])
 GATEWAYS = st.sampled_from(["gw-a", "gw-b"])
 OWNERS = st.lists(st.builds(Owner, GATEWAYS, st.integers(0, 9)), max_size=3)
 
 
-@given(st.dictionaries(st.sampled_from(["bay-1", "bay-2", "bay-3"]), OWNERS), st.integers(0, 9))
-def test_devices_owned_always_are_owned_at_any_time(registry, time_ms):
+@given(
+    st.lists(st.dictionaries(DEVICES, OWNERS), min_size=1, max_size=3),
+    st.lists(st.tuples(GATEWAYS, DEVICES)),
+    st.integers(0, 9),
+)
+def test_a_place_that_is_sure_was_never_another_gateways_whatever_the_watch_says_next(
+    registries, said, time_ms
+):
     ownership = Ownership(Door(Broker(), None, None), SystemClock(), Counters())
-    ownership.take(msgspec.json.encode(registry))
-    for device in ("bay-1", "bay-2", "bay-3"):
-        held = registry.get(device)
-        assert ownership.owner_of(device, time_ms) == (owner_at(held, time_ms) if held else None)
-        if ownership.owned_always("gw-a", [device]):
-            assert ownership.owner_of(device, time_ms) == "gw-a"
-    mine = [device for device, held in registry.items() if [o.gateway for o in held] == ["gw-a"]]
-    assert ownership.owned_always("gw-a", mine)
-    assert not ownership.owned_always("gw-a", [*mine, "never-announced"])
+    for registry in registries:
+        ownership.take(msgspec.json.encode(registry))
+        for gateway, device in said:
+            if ownership.owner_of(device, time_ms) in (None, gateway):
+                assert ownership.newcomers.admits(gateway, f"{device},site=s,zone=z", time_ms)
+        for device in ("bay-1", "bay-2", "bay-3"):
+            held = registry.get(device)
+            owner = ownership.owner_of(device, time_ms)
+            assert owner == (owner_at(held, time_ms) if held else None)
+            for gateway in ("gw-a", "gw-b"):
+                if ownership.newcomers.are_sure(gateway, [f"{device},site=s,zone=z"]):
+                    assert all(
+                        ownership.owner_of(device, ms) in (None, gateway) for ms in range(12)
+                    )
+    assert not ownership.newcomers.are_sure("gw-a", ["never-said,site=s,zone=z"])

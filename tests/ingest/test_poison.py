@@ -152,7 +152,7 @@ def test_what_an_ingestor_did_and_what_it_buried_can_be_read_as_points(tmp_path,
 def test_every_reason_a_line_can_be_rejected_for_has_a_field():
     guards = {"grammar", "unknown_kind", "unknown_field", "type", "range", "duplicate_field"}
     wholes = {"not_zstd", "truncated", "too_large", "digest", "text"}
-    others = {"time", "claim", "server_error"}
+    others = {"time", "claim", "too_many_new", "server_error"}
     assert set(REJECTED_FOR) == {*map(str, Reason), *guards, *wholes, *others}
 
 

@@ -12,6 +12,7 @@ import pytest
 from devices.kinds import KINDS
 from devices.reading import Value
 from ingest.alerts.desk import Acknowledge, AskSilence, leave_ask
+from ingest.alerts.looks import HOURS_A_ROUND
 from ingest.alerts.news import Box
 from ingest.health import Fact
 from ingest.rules import RULES, Level, Rule, Subject
@@ -123,6 +124,29 @@ def test_a_fire_in_the_backlog_of_an_outage_is_told_with_its_time(
         (row,) = await hourly(store, "device_incident", ["bin_burning"], T0)
         assert (row.time_ms, row.fields["bin_burning"]) == (fire_ms, "open")
         assert (await states(store, T0))["bin-1"]["worst"] == "bin_burning"
+
+    database.run(play, HandClock())
+
+
+def test_a_gateway_that_touches_old_hours_for_ever_hides_no_fire_of_another(
+    database: Database, tmp_path: Path
+) -> None:
+    known = [inventory("gw-1", "bin-1")]
+    fire_ms = T0 - 26 * 3_600_000
+    old = range(HOURS_A_ROUND)
+
+    async def play(store: LiveStore) -> None:
+        own = alerts(store, tmp_path)
+        await own.round(look(T0, inventories=known))
+        await write(store, "waste_container", place("bin-1"), {"status": "burning"}, fire_ms)
+        for again in range(3):
+            for hour in old:
+                own.touch("gw-2", fire_ms - fire_ms % 3_600_000 - (hour + 1) * 3_600_000)
+            if not again:
+                own.touch("gw-1", fire_ms - fire_ms % 3_600_000)
+            await own.round(look(T0 + (again + 1) * MINUTE_MS, inventories=known))
+        (incident,) = own.evaluator.incidents.open
+        assert incident.at_ms == fire_ms
 
     database.run(play, HandClock())
 

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import serialization
 
 from edge.enrolment import request
 from ingest.trust.access import Role
-from ingest.trust.authority import Authority, TrustError, read_issued
+from ingest.trust.authority import Authority
+from ingest.trust.issued import TrustError, read_issued
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 SECRET = b"not a short one"

@@ -1,0 +1,105 @@
+"""A message is taken from who signed it, unchanged and in its time, and from nobody else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import random
+
+import pytest
+
+from devices.signature import NotGenuine, Rule, check, opened, sign
+
+NOW_S = 1_790_000_000.0
+OLD, NEW, OTHER = b"the secret before now", b"the secret from now on", b"somebody else's secret"
+BODY = b'{"transaction_id":"trx-1","gross_amount":"2000.00"}'
+
+RULES = [
+    Rule(),
+    Rule("hmac-sha512"),
+    Rule("hmac-sha256", "x-callback-signature", "base64"),
+    Rule("hmac-sha512", time_header="x-time"),
+    Rule("token", "x-callback-token"),
+]
+
+
+def refused(rule: Rule, secrets: list[bytes], headers: dict[str, str], body: bytes = BODY) -> str:
+    with pytest.raises(NotGenuine) as error:
+        check(rule, secrets, headers, body, NOW_S)
+    return error.value.reason
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.scheme}-{rule.encoding}")
+def test_what_the_sender_signs_passes_with_the_new_and_the_old_secret_and_with_no_other(rule):
+    for secret in (OLD, NEW):
+        check(rule, [NEW, OLD], sign(rule, secret, BODY, NOW_S), BODY, NOW_S)
+    assert refused(rule, [NEW], sign(rule, OLD, BODY, NOW_S)) == "signature"
+    assert refused(rule, [NEW, OLD], sign(rule, OTHER, BODY, NOW_S)) == "signature"
+    assert refused(rule, [], sign(rule, NEW, BODY, NOW_S)) == "signature"
+    assert refused(rule, [NEW, OLD], {}) == "unsigned"
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.scheme != "token"])
+def test_a_message_changed_anywhere_is_refused(rule, seed):
+    draw = random.Random(seed)
+    headers = sign(rule, NEW, BODY, NOW_S)
+    for _ in range(50):
+        at = draw.randrange(len(BODY))
+        changed = BODY[:at] + bytes((BODY[at] ^ 1 << draw.randrange(8),)) + BODY[at + 1 :]
+        assert refused(rule, [NEW], headers, changed) == "signature"
+    for text in ("", "00", "zz", headers[rule.header][:-1], headers[rule.header] + "0", "\xff"):
+        assert refused(rule, [NEW], {**headers, rule.header: text}) in ("signature", "unsigned")
+
+
+def test_the_digest_is_the_one_that_any_library_makes():
+    made = hmac.new(NEW, BODY, hashlib.sha256)
+    check(Rule(), [NEW], {"x-signature": made.hexdigest().upper()}, BODY, NOW_S)
+    check(Rule(), [NEW], {"x-signature": f"sha256={made.hexdigest()}"}, BODY, NOW_S)
+    text = base64.b64encode(made.digest()).decode()
+    rule = Rule(header="signature", encoding="base64")
+    check(rule, [NEW], {"signature": f"HMACSHA256={text}"}, BODY, NOW_S)
+
+
+def test_a_time_is_signed_with_the_body_and_only_its_minutes_are_taken():
+    rule = Rule(time_header="x-time", within_s=300)
+    for age_s, reason in ((299, ""), (-299, ""), (301, "stale"), (-301, "stale")):
+        headers = sign(rule, NEW, BODY, NOW_S - age_s)
+        if reason:
+            assert refused(rule, [NEW], headers) == reason
+        else:
+            check(rule, [NEW], headers, BODY, NOW_S)
+    old = sign(rule, NEW, BODY, NOW_S - 400)
+    assert refused(rule, [NEW], {**old, "x-time": str(int(NOW_S))}) == "signature"
+    for text in ("", "-1", "now", "1" * 14, "１"):
+        assert refused(rule, [NEW], {**old, "x-time": text}) == "unsigned"
+
+
+def midtrans(**changes: object) -> bytes:
+    told = {"order_id": "1111", "status_code": "200", "gross_amount": "100000.00"}
+    key = hashlib.sha512(b"1111200100000.00" + NEW).hexdigest()
+    return json.dumps({**told, "signature_key": key, **changes}).encode()
+
+
+def test_midtrans_signs_order_status_and_amount_inside_the_message():
+    rule = Rule("midtrans")
+    check(rule, [OLD, NEW], {}, midtrans(), NOW_S)
+    check(rule, [NEW], {}, midtrans(settlement_time="any"), NOW_S)  # it signs nothing else
+    for name in ("order_id", "status_code", "gross_amount"):
+        assert refused(rule, [NEW], {}, midtrans(**{name: "999"})) == "signature"
+        assert refused(rule, [NEW], {}, midtrans(**{name: None})) == "unsigned"
+    for body in (b"", b"[]", b"nonsense", b"\xff", b"[" * 5000, midtrans(signature_key=7)):
+        assert refused(rule, [NEW], {}, body) == "unsigned"
+    assert refused(rule, [NEW], {}, midtrans(signature_key="zz")) == "signature"
+
+
+def test_where_there_are_no_headers_they_stand_beside_the_text_that_is_signed():
+    rule = Rule()
+    message = {"body": BODY.decode(), **sign(rule, NEW, BODY, NOW_S)}
+    headers, body = opened(json.dumps(message).encode())
+    assert body == BODY
+    check(rule, [NEW], headers, body, NOW_S)
+    for data in (b"", b"{}", b'{"body":{}}', b"[1]", b"\xff"):
+        with pytest.raises(NotGenuine):
+            opened(data)
