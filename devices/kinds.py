@@ -249,6 +249,19 @@ WATER_LEVEL = Kind(
     ),
 )
 
+SOIL_MOISTURE = Kind(
+    name="soil_moisture",
+    about="the soil of a bed, a lawn or a tree (FIWARE GreenspaceRecord, AgriParcelRecord)",
+    state="soil_moisture_vwc",
+    heartbeat_s=1200,
+    expiry_s=3600,
+    fields=_table(
+        Field("soil_moisture_vwc", FLOAT, "water by volume, 0 dry to 1 all water", "", 0, 1),
+        Field("soil_temperature_c", FLOAT, "temperature of the soil", "°C", -60, 100),
+        Field("soil_conductivity_us_cm", FLOAT, "salts in the soil", "µS/cm", 0, 100_000),
+    ),
+)
+
 PAYMENT = Kind(
     name="payment",
     about="a terminal or account that parking is paid at: one point a settled payment",
@@ -304,6 +317,7 @@ KINDS: dict[str, Kind] = {
         ENVIRONMENT,
         ENERGY_METER,
         WATER_LEVEL,
+        SOIL_MOISTURE,
         PAYMENT,
         WASTE_DEPOSIT,
     )

@@ -22,6 +22,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -31,6 +32,8 @@ Scheme = Literal["hmac-sha256", "hmac-sha512", "midtrans", "token"]
 
 HASHES = {"hmac-sha256": "sha256", "hmac-sha512": "sha512"}
 MIDTRANS_SIGNED = ("order_id", "status_code", "gross_amount")
+_MIDTRANS_STATUS = re.compile("[2-5][0-9]{2}")
+_MIDTRANS_AMOUNT = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]{1,2})?")
 SECRET_BYTES_MIN = 16
 _TIME_DIGITS_MAX = 13
 
@@ -116,10 +119,17 @@ def _of_midtrans(body: bytes) -> tuple[bytes, bytes]:
     """Its own signature, decoded, and what it is of, without the key."""
     message = _json_object(body)
     given = message.get("signature_key")
-    words = [message.get(name) for name in MIDTRANS_SIGNED]
-    if not isinstance(given, str) or not all(isinstance(word, str) and word for word in words):
+    words = [
+        word for name in MIDTRANS_SIGNED if isinstance(word := message.get(name), str) and word
+    ]
+    if not isinstance(given, str) or len(words) < len(MIDTRANS_SIGNED):
         raise NotGenuine("unsigned")
-    return _from_hex(given), "".join(map(str, words)).encode("utf-8", "surrogatepass")
+    # They are signed as one word: where one ends is only known from how Midtrans writes them. That
+    # leaves few other ways to cut it, not none: `a`+`200`+`1200500.00` is also `a2001`+`200`+….
+    _, status, amount = words
+    if not (_MIDTRANS_STATUS.fullmatch(status) and _MIDTRANS_AMOUNT.fullmatch(amount)):
+        raise NotGenuine("signature")
+    return _from_hex(given), "".join(words).encode("utf-8", "surrogatepass")
 
 
 def _json_object(data: bytes) -> dict[str, Any]:

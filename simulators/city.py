@@ -2,7 +2,7 @@
 and place.
 
     city = City.demo(seed=1)                     two gateways, 40 bays, 30 bins, 2 WiFi corners,
-                                                 10 instruments
+                                                 12 instruments
     city = City.of(seed=1, bays=500, bins=300)   more of the same streets, for load
 
 The sites are in `streets.py`; the rows of bays and the geometry of each bin are drawn here [I].
@@ -41,6 +41,7 @@ INSTRUMENTS = {  # stem of the name, and of the label
     "environment": ("air", "Udara"),
     "energy_meter": ("meter", "Meteran lampu jalan"),
     "water_level": ("river", "Tinggi air"),
+    "soil_moisture": ("soil", "Kelembapan tanah"),
 }
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "gampong.simulators")
 _BAY_OUI, _BIN_OUI = "0004a3", "24e124"  # Microchip's, as in a TPS110 [M]; Milesight's
@@ -87,7 +88,7 @@ class Corner(Placed, frozen=True, kw_only=True):
 
 class Instrument(Placed, frozen=True, kw_only=True):
     """Any other device of the city, of the kind that its driver says: a people or traffic counter,
-    the air at a place, an energy meter, a river's gauge."""
+    the air at a place, an energy meter, a river's gauge, a bed's soil."""
 
 
 class Terminal(msgspec.Struct, frozen=True):
@@ -151,9 +152,11 @@ class Share(msgspec.Struct, frozen=True):
 
 
 _BY_RADIO = ("milesight_vs121", "nwave_ncc405", "elsys_ers", "milesight_em500_udl")
+_GREEN = "dragino_lse01"
+_OF_MAHIRAH = (*_BY_RADIO, "peacefair_pzem", "milesight_vs35x", _GREEN)
 _DEMO = (
-    Share(16, 12, 6, 10, instruments=(*_BY_RADIO, "peacefair_pzem", "milesight_vs35x"), paid=True),
-    Share(0, 12, 4, 10, instruments=_BY_RADIO, paid=True),
+    Share(16, 12, 6, 10, instruments=_OF_MAHIRAH, paid=True),
+    Share(0, 12, 4, 10, instruments=(*_BY_RADIO, _GREEN), paid=True),
 )
 UNITS_A_BUS = 32  # detectors on one bus (devices/serial.md)
 _GATEWAY_DEVICES = 200  # of one gateway in `City.of`

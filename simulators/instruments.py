@@ -18,7 +18,7 @@ from simulators.local_time import DAY_MS, HOUR_MS, MINUTE_MS
 from simulators.parking import MARKET, MOSQUE, STREET
 from simulators.seeds import Jitter, generator
 from simulators.streets import Character
-from simulators.weather import Weather
+from simulators.weather import MEAN_C, SWING_C, WARMEST_H, Weather
 
 PEOPLE_A_DAY = {Character.MARKET: 900.0, Character.STREET: 350.0, Character.MOSQUE: 500.0}  # [I]
 VISIT_MEDIAN_MIN, VISIT_SIGMA = 9.0, 0.8  # [I]
@@ -35,6 +35,11 @@ MEAN_M, TIDE_M = 1.6, 0.55  # Krueng Aceh at its mouth: semi-diurnal, about a me
 MOON_H, SUN_H, SUN_SHARE = 12.42, 12.0, 0.35  # M2 and S2 periods; their ratio is the springs' [M]
 RUNOFF_M_A_MINUTE, RUNOFF_HALF_H = 0.008, 3.0  # a shower's water, and how long it stays [I]
 WAVES_MM, ECHO_SHARE = 12.0, 0.01  # [I]
+DRY_VWC, SOAKED_VWC = 0.12, 0.44  # a loam's wilting point, and all its pores full [M]
+BED_VWC = (0.18, 0.24)  # a bed that the gardeners water, before any rain [I]
+SOAK_A_MINUTE, DRY_HALF_H = 0.012, 40.0  # how a shower soaks in, and how long it stays [I]
+SOIL_SHARE, SOIL_LATER_H = 0.35, 4.0  # of the air's swing, a hand deep [I]
+SOIL_US_CM = 2_200.0  # of all water, by its share; a fed bed [I]
 
 _PROFILES = {Character.MARKET: MARKET, Character.STREET: STREET, Character.MOSQUE: MOSQUE}
 
@@ -182,3 +187,39 @@ class River:
                 age_h = (time_ms - moment) / HOUR_MS
                 total += 15 * RUNOFF_M_A_MINUTE * 0.5 ** (age_h / RUNOFF_HALF_H)
         return total
+
+
+class Soil:
+    """One bed or lawn: soaked by showers, dried by the days after them."""
+
+    def __init__(self, seed: int, name: str, weather: Weather, first_day: int) -> None:
+        self._weather, self._first_ms = weather, local_time.day_start(first_day)
+        draws = generator(seed, name, "soil")
+        self._bed_vwc = float(draws.uniform(*BED_VWC))
+        self._salts = float(draws.uniform(0.6, 1.3))
+        self._jitter = Jitter(seed, name)
+
+    def moisture_vwc(self, time_ms: int) -> float:
+        """Water by volume: what fell in each half hour of four days, dried by half each
+        `DRY_HALF_H`; the more there is, the less of the next shower stays."""
+        fallen, step_ms = 0.0, 30 * MINUTE_MS
+        first_ms = max(self._first_ms, time_ms - 4 * DAY_MS)
+        for moment in range(first_ms - first_ms % step_ms + step_ms, time_ms, step_ms):
+            if self._weather.is_raining(moment):
+                age_h = (time_ms - moment) / HOUR_MS
+                fallen += 30 * SOAK_A_MINUTE * 0.5 ** (age_h / DRY_HALF_H)
+        return SOAKED_VWC - (SOAKED_VWC - self._bed_vwc) * math.exp(-fallen)
+
+    def measured_vwc(self, time_ms: int) -> float:
+        """The same with the rods' noise."""
+        noise = 0.001 * self._jitter.normal(time_ms // MINUTE_MS)
+        return min(SOAKED_VWC, max(DRY_VWC, self.moisture_vwc(time_ms) + noise))
+
+    def temperature_c(self, time_ms: int) -> float:
+        """The air's, slower and calmer."""
+        phase = 2 * math.pi * (local_time.hour_of(time_ms) - WARMEST_H - SOIL_LATER_H) / 24
+        return MEAN_C + SOIL_SHARE * SWING_C * math.cos(phase)
+
+    def conductivity_us_cm(self, time_ms: int) -> float:
+        """More water carries more."""
+        return SOIL_US_CM * self._salts * self.moisture_vwc(time_ms)

@@ -12,7 +12,7 @@ from typing import Protocol
 from devices.reading import Value
 from simulators import local_time
 from simulators.city import Placed
-from simulators.instruments import POWER_FACTOR, Passers, River, StreetLights
+from simulators.instruments import POWER_FACTOR, Passers, River, Soil, StreetLights
 from simulators.local_time import DAY_MS, MINUTE_MS
 from simulators.parking import ParkingBay
 from simulators.seeds import Jitter, generator
@@ -263,6 +263,27 @@ class RiverSight:
 
     def actual(self, time_ms: int) -> Fields:
         return {"level_m": round(self._river.level_m(time_ms), 3)}
+
+    def news(self, after_ms: int, to_ms: int) -> list[int]:
+        return []
+
+
+class SoilSight:
+    """Rods in a bed."""
+
+    def __init__(self, history: Soil, cell: Cell) -> None:
+        self._soil, self._cell = history, cell
+
+    def fields(self, time_ms: int) -> Fields:
+        return {
+            **self._cell.fields(time_ms),
+            "soil_moisture_vwc": self._soil.measured_vwc(time_ms),
+            "soil_temperature_c": self._soil.temperature_c(time_ms),
+            "soil_conductivity_us_cm": self._soil.conductivity_us_cm(time_ms),
+        }
+
+    def actual(self, time_ms: int) -> Fields:
+        return {"soil_moisture_vwc": round(self._soil.moisture_vwc(time_ms), 4)}
 
     def news(self, after_ms: int, to_ms: int) -> list[int]:
         return []

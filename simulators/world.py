@@ -23,7 +23,7 @@ from simulators.city import (
     Instrument,
     Placed,
 )
-from simulators.instruments import PEOPLE_A_DAY, VEHICLES_A_DAY, Passers, River, StreetLights
+from simulators.instruments import PEOPLE_A_DAY, VEHICLES_A_DAY, Passers, River, Soil, StreetLights
 from simulators.parking import Demand, ParkingBay
 from simulators.sights import (
     AirSight,
@@ -35,6 +35,7 @@ from simulators.sights import (
     PassersSight,
     RiverSight,
     Sight,
+    SoilSight,
 )
 from simulators.streets import Site, Zone
 from simulators.waste import WasteBin
@@ -114,6 +115,8 @@ class World:
             return RiverSight(
                 River(seed, one.name, weather, GAUGE_EMPTY_MM, first_day), weather, cell
             )
+        if kind == "soil_moisture":
+            return SoilSight(Soil(seed, one.name, weather, first_day), cell)
         vehicles = kind == "traffic_counter"
         a_day = VEHICLES_A_DAY if vehicles else PEOPLE_A_DAY[character]
         passers = Passers(seed, one.name, character, a_day, weather, first_day, stay=not vehicles)

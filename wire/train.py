@@ -42,11 +42,15 @@ _PREFIXES = {
     "environment": "air",
     "energy_meter": "meter",
     "water_level": "river",
+    "soil_moisture": "soil",
 }
 _USUAL = {
     "distance_mm": (150.0, 2600.0, 0),
     "temperature_c": (23.0, 38.0, 1),
     "relative_humidity": (0.4, 1.0, 3),
+    "soil_moisture_vwc": (0.05, 0.5, 4),
+    "soil_temperature_c": (24.0, 34.0, 2),
+    "soil_conductivity_us_cm": (50.0, 1500.0, 0),
     "battery_v": (3.3, 3.7, 2),
     "battery_level": (0.2, 1.0, 2),
     "rssi_dbm": (-120.0, -60.0, 0),
@@ -117,6 +121,10 @@ _SHAPES: dict[str, tuple[tuple[int, tuple[str, ...]], ...]] = {
     ),
     "water_level": (
         (1, ("battery_level", "distance_mm", "level_m", "quality", "temperature_c", *_RADIO)),
+    ),
+    "soil_moisture": (
+        (1, ("battery_v", "soil_conductivity_us_cm", "soil_moisture_vwc", "soil_temperature_c",
+             *_RADIO)),
     ),
 }  # fmt: skip
 """By kind, which fields come together and how often: what the drivers of this version say. A kind

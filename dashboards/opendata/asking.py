@@ -35,6 +35,7 @@ class Kind(StrEnum):
     ENVIRONMENT = "environment"
     ENERGY_METER = "energy_meter"
     WATER_LEVEL = "water_level"
+    SOIL_MOISTURE = "soil_moisture"
 
 
 class StepName(StrEnum):

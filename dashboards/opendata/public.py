@@ -27,6 +27,7 @@ PUBLIC: dict[str, tuple[str, ...]] = {
     ),
     "energy_meter": ("active_power_w", "active_energy_wh"),
     "water_level": ("level_m",),
+    "soil_moisture": ("soil_moisture_vwc", "soil_temperature_c", "soil_conductivity_us_cm"),
 }
 """Kind → fields that may be shown, of the state and of readings."""
 

@@ -23,6 +23,7 @@ NAMES = {
     "wifi_access_point": "wifi",
     "energy_meter": "meter",
     "water_level": "gauge",
+    "soil_moisture": "soil",
 }
 
 

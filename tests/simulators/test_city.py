@@ -34,7 +34,7 @@ def test_the_demo_is_40_bays_30_bins_and_2_corners_on_two_gateways():
     }
     assert len(city.corners) == 2
     kinds = Counter(load_driver(one.driver).kind for one in city.instruments)
-    others = {"parking_spot", "waste_container", "wifi_access_point", "payment"}
+    others = {"parking_spot", "waste_container", "wifi_access_point", "payment", "waste_deposit"}
     assert set(kinds) == KINDS.keys() - others
     assert [len(gateway.terminals) for gateway in city.gateways] == [3, 3]
     mahirah, lhokseumawe = city.gateways

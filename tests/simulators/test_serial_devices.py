@@ -203,8 +203,8 @@ def test_a_level_sensor_sends_frames_that_decode_to_their_truth_rows(tmp_path):
     assert noise == []
     decoded = [A02YYUW.decode(Payload(frame.data))[0].fields for frame in frames]
     told = [row.fields for row in read_truth(rig.path) if row.how == "sent"]
-    start = told.index(decoded[0])
-    assert told[start : start + 5] == decoded
+    # A first value may be there twice: a run of five is looked for.
+    assert any(told[start : start + 5] == decoded for start in range(len(told)))
     assert {row.device for row in read_truth(rig.path)} == {"bin-01"}
 
 

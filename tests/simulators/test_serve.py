@@ -99,6 +99,7 @@ def test_a_city_serves_everything_at_once_and_ends_within_a_second(tmp_path):
         "milesight_em500_udl",
         "milesight_vs121",
         "milesight_vs35x",
+        "dragino_lse01",
         "elsys_ers",
         "nwave_ncc405",
     }

@@ -128,17 +128,17 @@ def test_only_kinds_that_are_there_and_have_no_page_of_their_own_are_shown() -> 
 def test_a_kind_that_nobody_has_heard_of_needs_no_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    soil = msgspec.structs.replace(
-        ENERGY_METER, name="soil_moisture", state="relative_humidity", about="soil"
+    cellar = msgspec.structs.replace(
+        ENERGY_METER, name="cellar_damp", state="relative_humidity", about="a cellar"
     )
-    monkeypatch.setitem(KINDS, "soil_moisture", soil)
-    board = board_of("soil_moisture", {"relative_humidity": 0.42})
+    monkeypatch.setitem(KINDS, "cellar_damp", cellar)
+    board = board_of("cellar_damp", {"relative_humidity": 0.42})
     devices = list(board.devices.values())
-    assert [kind.name for kind in other_kinds(devices)] == ["soil_moisture"]
-    (row,) = rows_of(soil, devices, None, NOW_MS, SPOKEN)
+    assert [kind.name for kind in other_kinds(devices)] == ["cellar_damp"]
+    (row,) = rows_of(cellar, devices, None, NOW_MS, SPOKEN)
     assert row.cells[2] == "42 %"
-    assert len(row.cells) == len(columns_of(soil, SPOKEN))
-    assert SPOKEN.say("kind.soil_moisture") == "soil moisture"
+    assert len(row.cells) == len(columns_of(cellar, SPOKEN))
+    assert SPOKEN.say("kind.cellar_damp") == "cellar damp"
 
 
 def test_what_is_a_counter_or_an_event_is_said_by_the_kind() -> None:
