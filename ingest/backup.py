@@ -1,7 +1,7 @@
 """A copy of what is stored, that any store can be filled from again.
 
     DIR/backup.json                                    what is in it: points, bytes, SHA-256
-    DIR/points/city/parking_spot/2026-11-22.lines.zst  a kind's day (UTC), a line a point
+    DIR/points/city/parking_spot/2026-11-22.<digest>.lines.zst    a kind's day (UTC)
     DIR/files/etc/gampong/ingest.toml                  files that were named
 
 A day is line protocol, compressed by plain zstd: `zstd -d` makes it readable anywhere, and it goes
@@ -31,6 +31,7 @@ from ingest.backup_folder import (
     Day,
     Manifest,
     day_path,
+    forget_others,
     lines_of,
     manifest_of,
     read_manifest,
@@ -108,6 +109,7 @@ async def make(
                     told(f"{name}: {days[name].points} points")
                     now = Manifest(FORMAT, clock.now_ms(), days, manifest.files)
                     write_manifest(folder, now)
+                    forget_others(day_path(folder, name, days[name].sha256))
         write_manifest(folder, Manifest(FORMAT, clock.now_ms(), days, manifest.files))
         return Made(copied, unchanged, points, fewer)
 
@@ -122,7 +124,7 @@ def check(folder: Path) -> list[str]:
     wrong = []
     readers = {bucket: LineReader(bucket) for bucket in BUCKETS}
     for name, day in manifest.days.items():
-        path = day_path(folder, name)
+        path = day_path(folder, name, day.sha256)
         bucket = Bucket(name.partition("/")[0])
         try:
             if sha256(path) != day.sha256:
@@ -156,7 +158,7 @@ async def restore(
     manifest = manifest_of(folder)
     names = [name for name in manifest.days if since <= name.rpartition("/")[2] <= until]
     for name in names:
-        path = day_path(folder, name)
+        path = day_path(folder, name, manifest.days[name].sha256)
         if not path.is_file() or sha256(path) != manifest.days[name].sha256:
             remedy = "Leave its day out with --since and --until, or take another copy"
             raise BackupError(f"{path}: not the bytes that were written. {remedy}")
@@ -164,7 +166,7 @@ async def restore(
     for name in names:
         bucket = Bucket(name.partition("/")[0])
         block: list[str] = []
-        for line in lines_of(day_path(folder, name)):
+        for line in lines_of(day_path(folder, name, manifest.days[name].sha256)):
             block.append(line)
             if len(block) == LINES_A_WRITE:
                 rejected += await _write(store, bucket, block, clock)
@@ -208,9 +210,9 @@ async def _days(
 async def _copy_day(
     store: Store, folder: Path, bucket: Bucket, kind: Kind, day_ms: int, said: dict[str, float]
 ) -> Day:
-    path = day_path(folder, f"{bucket}/{kind.name}/{_date(day_ms)}")
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    part = path.with_suffix(".part")
+    name = f"{bucket}/{kind.name}/{_date(day_ms)}"
+    part = day_path(folder, name, "part").with_suffix(".part")
+    part.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     points = 0
     with (
         part.open("wb") as file,
@@ -219,8 +221,9 @@ async def _copy_day(
         async for rows in _rows(store, bucket, kind, day_ms, day_ms + DAY_MS):
             packed.write("".join([_line(kind, row) + "\n" for row in rows]).encode())
             points += len(rows)
-    settle(part, path)
-    return Day(said, points, path.stat().st_size, sha256(path))
+    day = Day(said, points, part.stat().st_size, sha256(part))
+    settle(part, day_path(folder, name, day.sha256))
+    return day
 
 
 async def _rows(

@@ -173,6 +173,11 @@ def settle(part: Path, path: Path) -> None:
     with part.open("rb") as file:
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -189,9 +194,18 @@ def use(folder: Path) -> Iterator[None]:
         raise BackupError(f"{folder}: {error}. Name a folder on a disk with room") from error
 
 
-def day_path(folder: Path, name: str) -> Path:
-    """Where a kind's day stands."""
-    return folder / "points" / f"{name}.lines.zst"
+def day_path(folder: Path, name: str, digest: str) -> Path:
+    """Where a kind's day stands. Its bytes are in its name, so that a new one never takes the place
+    of the one that the manifest names."""
+    return folder / "points" / f"{name}.{digest[:16]}.lines.zst"
+
+
+def forget_others(path: Path) -> None:
+    """Remove what the same day was before, once the manifest names this one."""
+    day = path.name.partition(".")[0]
+    for other in path.parent.glob(f"{day}.*"):
+        if other != path:
+            other.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

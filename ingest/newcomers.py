@@ -62,7 +62,7 @@ class Newcomers:
         whose = self._whose(device)
         if whose is not None and device not in known.announced:
             known.announced.add(device)
-        elif not self._has_room(known, now_ms):
+        elif not self._has_room(known, now_ms, registered=whose is not None):
             self.over[gateway] += 1
             return False
         if len(known.sure) + len(known.unsure) >= PLACES_MAX:
@@ -85,9 +85,11 @@ class Newcomers:
             del self._gateways[next(iter(self._gateways))]
         return self._gateways.setdefault(gateway, _Known())
 
-    def _has_room(self, known: _Known, now_ms: int) -> bool:
+    def _has_room(self, known: _Known, now_ms: int, registered: bool) -> bool:
+        """All that are registered may move at once, to another zone: the registry allows it too."""
         day = now_ms // DAY_MS
         if day != known.day:
             known.day, known.new = day, 0
         known.new += 1
-        return known.new <= self._new_a_day
+        most = max(self._new_a_day, len(known.announced)) if registered else self._new_a_day
+        return known.new <= most

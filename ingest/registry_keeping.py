@@ -41,7 +41,7 @@ class RegistryKeeping:
         while True:
             await self.announced.wait()
             self.announced.clear()
-            await self._keep()
+            await self._keep_or_try_again()
             await self._clock.pause(KEEP_EVERY_S)
 
     async def accept_moves(self) -> None:
@@ -52,7 +52,7 @@ class RegistryKeeping:
             elif self._registry.accept(move.device, move.gateway):
                 log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
                 self._counts["moved"] += 1
-                await self._keep()
+                await self._keep_or_try_again()
             else:
                 log.warning("event=no_such_claim device=%s gateway=%s", move.device, move.gateway)
             path.unlink(missing_ok=True)
@@ -66,6 +66,15 @@ class RegistryKeeping:
         if self.connection is not None:
             payload = msgspec.json.encode(self._registry.file.owners)
             await self.connection.publish(REGISTRY_TOPIC, payload, 0, self._refused, retain=True)
+
+    async def _keep_or_try_again(self) -> None:
+        """A full disk ends neither alarms nor the cloud's time: the registry in memory goes on."""
+        try:
+            await self._keep()
+        except OSError as error:
+            self._counts["not_kept"] += 1
+            log.error("event=registry_not_kept why=%r", str(error))
+            self.announced.set()
 
     async def _keep(self) -> None:
         """On disk first, then to the ingestors."""

@@ -34,7 +34,7 @@ TOLD_A_TURN = 100
 """Configurations that are retained again after a connection, each half second."""
 
 RESULTS_S = 3600.0
-_REFUSED = "refused with 0x87"
+_REFUSED = "refused with 0x"
 log = logging.getLogger("gampong.watch")
 
 
@@ -48,6 +48,7 @@ class Remote:
         self._connection: Connection | None = None
         self._to_tell: dict[str, Desired] = {}
         self._now_closed: set[tuple[str, str]] = set()  # gateway, device
+        self._keeping = asyncio.Lock()  # from reading a gateway's file until it is written again
 
     async def greet(self, connection: Connection) -> None:
         """A new connection: hear what gateways answer; what is wanted is told by and by, since
@@ -61,7 +62,7 @@ class Remote:
             try:
                 await connection.subscribe(every(leaf))
             except Lost as error:  # an access list of before: nothing else is to suffer from it
-                if _REFUSED not in str(error):
+                if _REFUSED not in str(error):  # whatever the broker's reason code
                     raise
                 log.warning("event=not_allowed topic=%s", every(leaf))
         self._to_tell = await asyncio.to_thread(self._desk.wanted)
@@ -79,19 +80,22 @@ class Remote:
 
         Raises:
             BadMessage: it isn't what its topic says, or answers what nobody asked.
+        OSError: it can't be kept; the gateway says it again on its next connection.
         """
         if gateway := gateway_of(name, Leaf.CONFIG_APPLIED):
             applied = decode_message(payload, Applied)
-            kept = self._desk.kept(gateway)
-            if applied != kept.applied:
-                kept.applied, kept.applied_ms = applied, self._clock.now_ms()
-                await asyncio.to_thread(self._desk.keep, gateway, kept)
-                log.info("event=configuration gateway=%s state=%s", gateway, applied.state)
+            async with self._keeping:
+                kept = self._desk.kept(gateway)
+                if applied != kept.applied:
+                    kept.applied, kept.applied_ms = applied, self._clock.now_ms()
+                    await asyncio.to_thread(self._desk.keep, gateway, kept)
+                    log.info("event=configuration gateway=%s state=%s", gateway, applied.state)
         elif gateway := gateway_of(name, Leaf.COMMAND_RESULT):
             result = decode_message(payload, CommandResult)
             if self._asked.get(result.id) != gateway:
                 raise BadMessage("answers what it wasn't asked")
-            await asyncio.to_thread(self._keep_answer, gateway, result)
+            async with self._keeping:
+                await asyncio.to_thread(self._keep_answer, gateway, result)
 
     def _keep_answer(self, gateway: str, result: CommandResult) -> None:
         if result.text:
@@ -113,6 +117,9 @@ class Remote:
                     await self._take_up(ask)
                 except BadMessage as error:
                     log.error("event=bad_ask file=%s why=%r", path.name, str(error))
+                except OSError as error:  # a full disk: it stays until there is room
+                    log.error("event=ask_not_kept file=%s why=%r", path.name, str(error))
+                    continue
             path.unlink(missing_ok=True)
         return bool(asks)
 
@@ -128,16 +135,17 @@ class Remote:
     async def _set_configuration(self, ask: SetConfiguration) -> None:
         """Under a number above all that this gateway has seen from us: the clock's, so that after
         the folder was lost it doesn't begin below what the gateway knows."""
-        kept = self._desk.kept(ask.gateway)
-        known = max(
-            kept.desired.version if kept.desired else 0,
-            kept.applied.version if kept.applied else 0,
-        )
-        version = max(known + 1, self._clock.now_ms() // 1000)
-        kept.desired = Desired(version, ask.text, ask.base, ask.by)
-        await asyncio.to_thread(self._desk.keep, ask.gateway, kept)
+        async with self._keeping:
+            kept = self._desk.kept(ask.gateway)
+            known = max(
+                kept.desired.version if kept.desired else 0,
+                kept.applied.version if kept.applied else 0,
+            )
+            version = max(known + 1, self._clock.now_ms() // 1000)
+            kept.desired = desired = Desired(version, ask.text, ask.base, ask.by)
+            await asyncio.to_thread(self._desk.keep, ask.gateway, kept)
         log.info("event=configuration_wanted gateway=%s version=%d", ask.gateway, version)
-        await self._publish(ask.gateway, kept.desired)
+        await self._publish(ask.gateway, desired)
 
     async def _send(self, gateway: str, command: Command) -> None:
         """Not retained: a gateway that isn't there never hears it."""

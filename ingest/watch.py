@@ -131,12 +131,13 @@ class Watch:
     async def _take_answer(self, topic: str, payload: bytes) -> None:
         try:
             await self.remote.take(topic, payload)
-        except BadMessage as error:
+        except (BadMessage, OSError) as error:  # a full disk ends neither alarms nor the time
             self._note_bad(topic, error)
 
-    def _note_bad(self, topic: str, error: BadMessage) -> None:
-        self.counts["bad_message"] += 1
-        log.warning("event=bad_message topic=%s why=%r", topic[:200], str(error)[:200])
+    def _note_bad(self, topic: str, error: BadMessage | OSError) -> None:
+        word = "not_kept" if isinstance(error, OSError) else "bad_message"
+        self.counts[word] += 1
+        log.warning("event=%s topic=%s why=%r", word, topic[:200], str(error)[:200])
 
     def _take(self, topic: str, payload: bytes) -> None:
         try:

@@ -108,6 +108,27 @@ def test_the_next_night_reads_only_the_days_that_changed(filled, tmp_path) -> No
     assert day.startswith("city/parking_spot/")
 
 
+def test_a_copy_that_is_cut_off_before_it_is_written_down_can_be_restored_as_it_was(
+    filled, empty, tmp_path, monkeypatch
+) -> None:
+    copied(filled, tmp_path / "copy")
+    fill(filled, [f"parking_spot,{TAGS.format('bay-9')} occupied=1i {NOW_MS}"])
+
+    def killed(folder: Path, manifest: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr("ingest.backup.write_manifest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            copied(filled, tmp_path / "copy")
+    assert check(tmp_path / "copy") == []
+    assert restored(empty, tmp_path / "copy") == len(WEEK) + len(HOURS)
+    copied(filled, tmp_path / "copy")
+    assert restored(empty, tmp_path / "copy") == len(WEEK) + len(HOURS) + 1
+    days = list((tmp_path / "copy" / "points").rglob("*.zst"))
+    assert len(days) == len(read_manifest(tmp_path / "copy").days)
+
+
 def test_an_hour_that_was_rolled_up_again_is_copied_again(filled, tmp_path) -> None:
     copied(filled, tmp_path / "copy")
     fill(filled, [HOURS[0].replace("0.5", "0.75")], Bucket.HOURLY)
@@ -128,7 +149,7 @@ def test_a_store_that_lost_points_never_takes_them_from_the_copy(filled, empty, 
 
 def test_a_damaged_day_is_named_and_nothing_of_the_copy_is_written(filled, empty, tmp_path) -> None:
     (name, *_) = copied(filled, tmp_path / "copy")
-    path = tmp_path / "copy" / "points" / f"{name}.lines.zst"
+    (path,) = (tmp_path / "copy" / "points").glob(f"{name}.*.lines.zst")
     path.write_bytes(path.read_bytes()[:-3])
     assert [str(path) in each for each in check(tmp_path / "copy")] == [True]
     with pytest.raises(BackupError, match=path.name):

@@ -156,8 +156,14 @@ def test_a_device_that_is_registered_has_its_first_place_free_and_each_other_one
     newcomers = Newcomers(1, lambda device: "gw" if device.startswith("own") else None)
     assert all(newcomers.admits("gw", place(f"own-{n}"), NOW_MS) for n in range(2000))
     assert newcomers.admits("gw", place("own-1", "b"), NOW_MS)
-    assert not newcomers.admits("gw", place("own-1", "c"), NOW_MS)
     assert not newcomers.admits("gw", place("stranger"), NOW_MS)
+
+
+def test_all_registered_devices_may_move_to_another_zone_in_one_day_and_not_to_a_third():
+    newcomers = Newcomers(1, lambda device: "gw")
+    assert all(newcomers.admits("gw", place(f"own-{n}"), NOW_MS) for n in range(600))
+    assert all(newcomers.admits("gw", place(f"own-{n}", "b"), NOW_MS) for n in range(600))
+    assert not newcomers.admits("gw", place("own-1", "c"), NOW_MS)
 
 
 def test_a_million_names_take_a_bounded_room():

@@ -126,3 +126,20 @@ def test_a_broker_that_forgot_is_told_again_what_is_wanted(tmp_path):
                 assert decode_message(retained(broker, name), Desired).text == "x"
 
     asyncio.run(main())
+
+
+def test_a_disk_that_is_full_ends_nothing_and_what_was_asked_is_taken_up_later(tmp_path: Path):
+    async def main() -> None:
+        registry = tmp_path / "registry.json"
+        remote, desk = Remote(registry, SystemClock()), Desk(registry)
+        desk.leave(SetConfiguration("gw-1", "[gateway]"), 1)
+        desk.folder.write_text("no folder can be made here")  # as good as a full disk, as root too
+        assert await remote.take_asks()
+        assert len(desk.asks()) == 1
+        desk.folder.unlink()
+        await remote.take_asks()
+        assert desk.asks() == []
+        wanted = desk.kept("gw-1").desired
+        assert wanted and wanted.text == "[gateway]"
+
+    asyncio.run(main())

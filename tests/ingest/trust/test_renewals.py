@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -13,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from ingest.trust.access import Role
 from ingest.trust.authority import Authority
-from ingest.trust.issued import read_issued
+from ingest.trust.issued import Issued, read_issued
 from ingest.trust.renewals import DAY_MAX, Renewals
 from wire.certificates import CertificateRequest, Refusal
 from wire.messages import encode_message
@@ -149,3 +151,50 @@ def test_nothing_is_signed_for_longer_than_the_authority_itself_is_good(tmp_path
 def test_a_list_that_is_damaged_signs_nothing_and_says_so(authority: Authority) -> None:
     (authority.folder / "issued.json").write_text("{")
     assert Renewals(authority, 400).answer(NAME, asking(), NOW).refused == Refusal.FAILING
+
+
+class RevokedMeanwhile(Authority):
+    """Somebody revokes the gateway after it was judged, before it is signed for."""
+
+    def sign(
+        self,
+        request_pem: bytes,
+        now: datetime,
+        days: int,
+        site: str,
+        may: Callable[[list[Issued]], bool] = lambda _: True,
+    ) -> tuple[str, bytes]:
+        Authority.open(self.folder, SECRET).revoke(NAME, now)
+        return super().sign(request_pem, now, days, site, may)
+
+
+def test_a_gateway_that_is_revoked_while_it_asks_gets_nothing(authority: Authority) -> None:
+    renewals = Renewals(RevokedMeanwhile.open(authority.folder, SECRET), 400)
+    assert renewals.answer(NAME, asking(), NOW).refused == Refusal.REVOKED
+    (only,) = read_issued(authority.folder)
+    assert only.revoked_ms
+    assert len(list((authority.folder / "certificates").glob("*.pem"))) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"garbage", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_certificate_that_is_damaged_on_disk_is_its_own_gateways_fault_alone(
+    authority: Authority, damage: bytes
+) -> None:
+    authority.issue("ulee-lheue-02", Role.GATEWAY, THEN, 400)
+    renewals, question = Renewals(authority, 400), asking()
+    assert renewals.answer(NAME, question, NOW).refused == ""
+    for path in (authority.folder / "certificates").glob(f"{NAME}-*.pem"):
+        path.write_bytes(damage)
+    assert renewals.answer(NAME, question, NOW).refused == Refusal.FAILING
+    assert renewals.answer("ulee-lheue-02", asking("ulee-lheue-02"), NOW).refused == ""
+
+
+def test_an_authority_that_is_over_signs_nothing_and_the_service_goes_on(tmp_path: Path) -> None:
+    old = NOW - timedelta(days=21 * 365)
+    authority = Authority.create(tmp_path / "over", "banda-aceh", SECRET, old)
+    authority.issue(NAME, Role.GATEWAY, old, 400)
+    later_ms = int(NOW.timestamp() * 1000) + 1
+    listed = [msgspec.structs.replace(one, until_ms=later_ms) for one in authority.issued()]
+    (authority.folder / "issued.json").write_bytes(msgspec.json.encode(listed))
+    assert Renewals(authority, 400).answer(NAME, asking(), NOW).refused == Refusal.FAILING
+    assert read_issued(authority.folder) == listed
