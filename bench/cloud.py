@@ -84,9 +84,7 @@ class Cloud:
 
     def _confirm(self, client: paho.Client, gateway: str, key: BatchKey, readings: int) -> None:
         fates = (Fate(key.sequence, key.digest, readings),)
-        client.publish(
-            topic(gateway, Leaf.CONFIRM), encode_confirm(key.epoch, fates), qos=1
-        )
+        client.publish(topic(gateway, Leaf.CONFIRM), encode_confirm(key.epoch, fates), qos=1)
         if (name := key.pack()) not in self._keys:
             self._keys.add(name)
             self.first_at = self.first_at or time.monotonic()

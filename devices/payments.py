@@ -4,7 +4,7 @@ A point is known by its device and its time, to the millisecond; payment gateway
 Two payments of one second would be one point, and the same payment told twice at other times would
 be two. So the millisecond is made of the transaction's number: the same number is the same point,
 wherever and whenever it is told again, and two numbers of one second are mostly two. Where they
-aren't, the outbox moves the later one on (`edge/outbox_rows.py`, `place_line`).
+aren't, the outbox moves the later one on (`edge/outbox_keys.py`, `place_line`).
 """
 
 from __future__ import annotations

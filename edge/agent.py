@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edge.configuration import EdgeConfiguration
 from edge.intake import Intake
-from edge.links.lending import Lending
+from edge.links.lending import Lending, ended
 from edge.links.make import make_links
 from edge.month import STATE, Month
 from edge.onlooker import Inside, Look, Onlooker, Seen, Watch, all_ears
@@ -101,7 +101,7 @@ async def run_agent(
             draining = group.create_task(uplink.drain())
             _log.info("event=started gateway=%s links=%d", configuration.gateway.name, len(links))
             await stop.wait()
-            await _ended((*reading, *keeping))
+            await ended((*reading, *keeping))
             sealing.end()
             await sealer
             await _drained(outbox, clock, drain_s)
@@ -111,12 +111,6 @@ async def run_agent(
         return await sealing.ledger()
     finally:
         await outbox.close()
-
-
-async def _ended(tasks: Sequence[asyncio.Task[object]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
 
 
 def _looking(report: Report, uplink: Uplink, trusted: Callable[[], bool]) -> Look:

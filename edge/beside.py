@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from edge.broker import Connection, ConnectionLost, Received
-
-NOT_AUTHORISED = 0x87
+from edge.broker import Connection, NotHeard, Received
 
 
 class Beside(Protocol):
@@ -44,8 +42,6 @@ async def may_hear(connection: Connection, topics: Sequence[str]) -> bool:
     """
     try:
         await connection.subscribe(topics)
-    except ConnectionLost as error:
-        if error.code != NOT_AUTHORISED:
-            raise
+    except NotHeard:
         return False
     return True

@@ -12,11 +12,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from edge.certificate_words import in_words
+from edge.small_file import LARGE_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, read_small
 from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.messages import MESSAGE_BYTES_MAX
@@ -48,6 +48,10 @@ class ConnectionLost(Exception):
     def __init__(self, reason: str, code: int | None = None, refused: bool = False) -> None:
         self.code, self.refused = code, refused
         super().__init__(reason)
+
+
+class NotHeard(ConnectionLost):
+    """The broker refused a subscription; the connection stands, for those who can do without."""
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -86,10 +90,11 @@ def ssl_context(broker: Broker, check_dates: bool = True) -> ssl.SSLContext | No
     if not check_dates:
         context.verify_flags |= _NO_CHECK_TIME
     tls = broker.tls
+    remedy = "Give broker.tls.ca_file the PEM file of the authority that signed the broker"
+    _read(tls.ca_file, remedy, LARGE_FILE_BYTES_MAX)
     try:
         context.load_verify_locations(cafile=tls.ca_file)
     except (OSError, ssl.SSLError) as error:
-        remedy = "Give broker.tls.ca_file the PEM file of the authority that signed the broker"
         raise ConfigurationError(tls.ca_file, "", _why(error), remedy) from error
     for file in (tls.certificate_file, tls.key_file):
         _read(file, "Give broker.tls the PEM files of this gateway, readable for this user")
@@ -106,7 +111,7 @@ def password(broker: Broker) -> str | None:
     """The password in `password_file`, its last line break left out; None without one.
 
     Raises:
-        ConfigurationError: the file can't be read.
+        ConfigurationError: the file can't be read, isn't a plain one, or is too large.
     """
     if not broker.password_file:
         return None
@@ -159,13 +164,14 @@ class Connection:
         subscription to the same topic: end that one before.)
 
         Raises:
-            ConnectionLost: the broker refused, or went away.
+            NotHeard: the broker refused one of them.
+            ConnectionLost: it went away.
         """
         names = [*topics]
         answer = await self._ask(lambda mid: mqtt.subscribe(mid, names, 0, own, kept))
         for name, code in zip(names, answer[-len(names) :], strict=False):
             if code >= 0x80:
-                raise ConnectionLost(f"no subscription to {name}: 0x{code:02x}", code)
+                raise NotHeard(f"no subscription to {name}: 0x{code:02x}", code)
 
     async def unsubscribe(self, name: str) -> None:
         """End a subscription; what it brought comes before the answer to anything asked later.
@@ -278,9 +284,9 @@ def _lost(error: Lost | OSError) -> ConnectionLost:
     return ConnectionLost(why or "no answer in time", code, refused or code in NOT_LET_IN)
 
 
-def _read(file: str, remedy: str) -> bytes:
+def _read(file: str, remedy: str, bytes_max: int = SECRET_FILE_BYTES_MAX) -> bytes:
     try:
-        return Path(file).read_bytes()
+        return read_small(file, bytes_max)
     except OSError as error:
         raise ConfigurationError(file, "", _why(error), remedy) from error
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ _NOTED = {
     ConfigurationState.ROLLED_BACK: What.ROLLED_BACK,
     ConfigurationState.OVERTAKEN: What.REFUSED,
 }
+_CHANGED = "the file was changed at the site, and the agent not started since"
 Write = Callable[[Path, bytes], None]
 
 
@@ -93,6 +95,7 @@ class ConfigurationFile:
         self._configuration: EdgeConfiguration | None = None
         self._notes: list[tuple[What, str, str]] = []
         self._changing = asyncio.Lock()
+        self._writing = threading.RLock()  # the page's thread, and the one beside the loop
         self.text = ""
         self.again = asyncio.Event()
         self.changed = asyncio.Event()  # something to report
@@ -167,38 +170,44 @@ class ConfigurationFile:
                 return
             if self._record.trial is not None:
                 return  # one trial at a time
-            if self._on_disk() == self.text:
-                reason = await asyncio.to_thread(refusal_of, desired, self.text, configuration)
-            else:
-                reason = "the file was changed at the site, and the agent not started since"
+            text, reason = self.text, _CHANGED
+            if self._on_disk() == text:
+                reason = await asyncio.to_thread(refusal_of, desired, text, configuration)
             actions = trial.refuse(desired, reason)
-            if not reason and desired.text == self.text:
+            if not reason and desired.text == text:
                 actions = trial.take_as_it_is(desired)
             elif not reason:
-                reason = await self._keep_before()
+                reason = await self._keep_before(text)
                 actions = trial.refuse(desired, reason)
                 if not reason:
                     trial_s = configuration.remote.trial_s
-                    actions = trial.begin(desired, self.text, self._now(), trial_s)
-            await self._done(actions)
+                    actions = trial.begin(desired, text, self._now(), trial_s)
+            # All that took seconds; the page may have written meanwhile, and that stands.
+            await self._done(actions, text, trial.refuse(desired, _CHANGED))
             if self._record.trial is not None:
                 self.again.set()  # also when only the record could be written: `begin` goes on
 
     async def confirmed(self) -> None:
         """A batch that was sealed in this run is in the database."""
         async with self._changing:
-            running = self._record.trial
-            if running is not None and self._on_disk() == self.text == running.new:
-                await self._done(trial.confirm(self._record))
+            running, text = self._record.trial, self._on_disk()
+            if running is not None and text == self.text == running.new:
+                await self._done(trial.confirm(self._record), text)
+            else:
+                await self._go_on()  # else a trial of a text that isn't there would never end
 
     async def time_passed(self) -> None:
         """Look whether a trial's time is up; then the old text is there, and `again` is set."""
         async with self._changing:
-            if self._record.trial is None:
-                return
-            await self._done(trial.go_on(self._record, self._on_disk(), self._now()))
-            if self._record.state is ConfigurationState.ROLLED_BACK:
-                self.again.set()
+            await self._go_on()
+
+    async def _go_on(self) -> None:
+        if self._record.trial is None:
+            return
+        text = self._on_disk()
+        await self._done(trial.go_on(self._record, text, self._now()), text)
+        if self._record.state is ConfigurationState.ROLLED_BACK:
+            self.again.set()
 
     def change_here(self, before: str, after: str, who: str, text: str = "") -> None:
         """A technician's own change, not on trial: whoever stands there sees what it does. Ends a
@@ -209,13 +218,14 @@ class ConfigurationFile:
             OSError: the file can't be written.
         """
         checked(after, str(self.path))
-        if self._read() != before:
-            problem, remedy = "somebody changed it meanwhile", "Run this again"
-            raise ConfigurationError(str(self.path), "", problem, remedy)
-        if self._record.trial is not None:
-            self._do(trial.overtaken(self._record))
-        self._write(self._file, after.encode())
-        self.text = after
+        with self._writing:
+            if self._read() != before:
+                problem, remedy = "somebody changed it meanwhile", "Run this again"
+                raise ConfigurationError(str(self.path), "", problem, remedy)
+            if self._record.trial is not None:
+                self._do(trial.overtaken(self._record))
+            self._write(self._file, after.encode())
+            self.text = after
         self.changed.set()
         self._notes.append((What.CONFIGURED, who, text))
         self._write_notes()
@@ -226,30 +236,41 @@ class ConfigurationFile:
         Raises:
             OSError: something couldn't be.
         """
-        for action in actions:
-            if isinstance(action, Keep):
-                self._write(self._record_path, msgspec.json.encode(action.record))
-                if action.record.state is not self._record.state:
-                    self._tell(action.record)
-                self._record = action.record
-            else:
-                self._write(self._file, action.text.encode())
-                self.text = action.text
+        with self._writing:
+            for action in actions:
+                if isinstance(action, Keep):
+                    self._write(self._record_path, msgspec.json.encode(action.record))
+                    if action.record.state is not self._record.state:
+                        self._tell(action.record)
+                    self._record = action.record
+                else:
+                    self._write(self._file, action.text.encode())
+                    self.text = action.text
 
-    async def _done(self, actions: Actions) -> None:
+    def _do_if(self, text: str, actions: Actions, otherwise: Actions) -> None:
+        """`actions` while the file has `text`, from which they were made; `otherwise` when the page
+        has changed it since.
+
+        Raises:
+            OSError: something couldn't be written.
+        """
+        with self._writing:
+            self._do(actions if self._on_disk() == text else otherwise)
+
+    async def _done(self, actions: Actions, text: str, otherwise: Actions = ()) -> None:
         """The same beside the loop, since a sync on a card may take long."""
         try:
-            await asyncio.to_thread(self._do, actions)
+            await asyncio.to_thread(self._do_if, text, actions, otherwise)
         except OSError as error:
             _log.error("event=configuration_not_written why=%r", str(error))
         await asyncio.to_thread(self._write_notes)
         self.changed.set()
 
-    async def _keep_before(self) -> str:
+    async def _keep_before(self, text: str) -> str:
         """Put the text in force aside; why the folder can't be written, if so."""
         path = self._file.with_name(f"{self._file.name}.before")
         try:
-            await asyncio.to_thread(self._write, path, self.text.encode())
+            await asyncio.to_thread(self._write, path, text.encode())
         except OSError as error:
             folder = self._file.parent
             return f"{folder}: {error.strerror}. The agent's user must be able to write there"

@@ -11,8 +11,8 @@ broker's settings with the files to use on the next connection.
 Key and certificate are one file, so that a power cut can't part them, and each step is one rename.
 A renewed file names the enrolled certificate that it replaces (its SHA-256): a gateway that is
 enrolled anew shows its new certificate, whatever was renewed before. A renewed certificate that the
-broker refuses makes way for the enrolled one, and that for the renewed one again: whichever is let
-in.
+broker refuses, or that is damaged, makes way for the enrolled one, and that for the renewed one
+again: whichever is let in.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Identity:
         return showing(self._enrolled, renewed)
 
     def refused(self) -> None:
-        """The broker doesn't let us in with what we show: the other one next, if there are two."""
+        """The broker doesn't let us in with what we show, or it can't be read: the other one next,
+        if there are two."""
         if not replaces(self.folder / RENEWED, self._enrolled):
             return
         self._refused = not self._refused

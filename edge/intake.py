@@ -262,7 +262,8 @@ class Intake:
             return []
         reading = Reading(device.name, kind, time_ms, meant.fields)
         text = format_line(reading, self._site, device.zone)
-        return [Line(text, device.name, kind, time_ms, meant.event)]
+        number = str(fields.get(KINDS[kind].number, ""))
+        return [Line(text, device.name, kind, time_ms, meant.event, number)]
 
     def _stamp(self, device: str) -> int:
         """Now, unlike every stamp before it; a state that lies ahead of it moves along."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from devices.signature import SECRET_BYTES_MIN
 from edge.configuration import EdgeConfiguration
 from edge.link_settings import LinkSettings, MqttServer, Signature, Storage, ThingsStack
+from edge.small_file import LARGE_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, read_small
 from wire.configuration import ConfigurationError
 
 OTHERS = 0o007
@@ -30,9 +31,12 @@ def server_tls(server: MqttServer, check_dates: bool = True) -> ssl.SSLContext |
         return None
     file = tls.ca_file
     try:
+        if tls.ca_file:
+            read_small(tls.ca_file, LARGE_FILE_BYTES_MAX)
         context = ssl.create_default_context(cafile=tls.ca_file or None)
         if tls.certificate_file:
-            file = tls.certificate_file
+            for file in filter(None, (tls.key_file, tls.certificate_file)):
+                read_small(file)
             context.load_cert_chain(tls.certificate_file, tls.key_file or None)
     except OSError as error:  # ssl.SSLError too
         remedy = "Give a PEM file that this user can read"
@@ -97,7 +101,7 @@ def check_files(configuration: EdgeConfiguration) -> None:
             sender_secrets(signature.secret_files)
     for name, field_map in configuration.field_map.items():
         if field_map.decoder:
-            _secret(field_map.decoder, f"field_map.{name}.decoder")
+            _secret(field_map.decoder, f"field_map.{name}.decoder", LARGE_FILE_BYTES_MAX)
 
 
 def secret_files(configuration: EdgeConfiguration) -> Iterator[str]:
@@ -122,9 +126,9 @@ def _signature(link: LinkSettings) -> Signature | None:
     return signature if isinstance(signature, Signature) else None
 
 
-def _secret(file: str, key: str) -> str:
+def _secret(file: str, key: str, bytes_max: int = SECRET_FILE_BYTES_MAX) -> str:
     try:
-        return Path(file).read_text().strip()
+        return read_small(file, bytes_max).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(file, key, reason.lower(), "Give a readable text file") from error

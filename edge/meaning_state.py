@@ -31,6 +31,7 @@ DEAD_BANDS = {
     "traffic_counter": 0.0,
     "environment": 0.2,
     "energy_meter": 10.0,
+    "soil_moisture": 0.01,
 }
 """The change of a kind's main field that isn't news, when the device's configuration doesn't say;
 each with its reason in `edge/meaning.py`. Kinds that aren't here are never suppressed."""

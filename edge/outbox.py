@@ -27,6 +27,7 @@ from edge.outbox_file import (
     OutboxUnusable,
     take_lock,
 )
+from edge.outbox_keys import add_once
 from edge.outbox_packing import Entry, Offset, Packed, pack, repack
 from edge.outbox_reader import OutboxReader, settlement_of
 from edge.outbox_repair import open_or_repair
@@ -37,8 +38,6 @@ from edge.outbox_rows import (
     Counts,
     Head,
     add_counts,
-    add_journal,
-    add_key,
     get_meta,
     insert_batch,
     next_seal_ms,
@@ -115,6 +114,7 @@ class Outbox(OutboxReader):
 
     def journal(self, lines: Sequence[Line], counts: Counts) -> list[bool]:
         """Commit lines whose source waits for it. False where a line came before, within 31 days.
+        One with a number of its own goes to the next millisecond that no other number has.
 
         Counts accepted and refused{repeat} itself; `counts` holds what the caller took. Counts
         alone, without lines, need no room.
@@ -125,10 +125,7 @@ class Outbox(OutboxReader):
         def work(now_ms: int) -> list[bool]:
             if size := sum(len(entry.text) for entry in entries):
                 self._room.make(pages_for((), size), self._window, now_ms)
-            fresh = [add_key(self._connection, line) for line in lines]
-            for entry, new in zip(entries, fresh, strict=True):
-                if new:
-                    add_journal(self._connection, entry)
+            fresh = [add_once(self._connection, line, self._boots.current) for line in lines]
             self._boots.stretch(entries)
             accepted = sum(fresh)
             add_counts(self._connection, counts)

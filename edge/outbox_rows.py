@@ -12,7 +12,6 @@ here begins or ends a transaction.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -20,8 +19,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from edge.lanes import LANES, Marks, marks_of
-from edge.outbox_packing import UPTIME_BELOW_MS, Entry, Packed
-from edge.records import Line
+from edge.outbox_packing import Entry, Packed
 from wire.messages import Ledger
 
 WAITING, CONFIRMED, DROPPED = 0, 1, 2
@@ -212,16 +210,6 @@ def add_journal(connection: sqlite3.Connection, entry: Entry) -> None:
         "INSERT INTO journal (line, time_ms, event, boot) VALUES (?, ?, ?, ?)",
         (entry.text, entry.time_ms, entry.event, entry.boot),
     )
-
-
-def add_key(connection: sqlite3.Connection, line: Line) -> bool:
-    """Whether this reading is new. One that doesn't know its time can't be told from another."""
-    if line.time_ms < UPTIME_BELOW_MS:
-        return True
-    digest = hashlib.blake2b(f"{line.kind},{line.device}".encode(), digest_size=8).digest()
-    name = int.from_bytes(digest, signed=True)
-    cursor = connection.execute("INSERT OR IGNORE INTO keys VALUES (?, ?)", (line.time_ms, name))
-    return cursor.rowcount == 1
 
 
 def read_journal(connection: sqlite3.Connection) -> tuple[list[Entry], int]:

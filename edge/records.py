@@ -25,6 +25,8 @@ class Line(msgspec.Struct, frozen=True):
     kind: str
     time_ms: int
     event: bool = False
+    number: str = ""
+    """The event's own, where its kind has one: two of them on one millisecond are no repeat."""
 
 
 class Sealed(msgspec.Struct, frozen=True):

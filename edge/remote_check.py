@@ -13,7 +13,10 @@ among these until somebody has thought about it.
 
 A link that names a file (a password, a key, a community) or listens has to be there already, just
 as it is, and so has a vendor's decoder: else whoever rules the cloud could have any file of the
-gateway sent to any address, or run, or a door opened.
+gateway sent to any address, or run, or a door opened. Nor may such a link become another of the
+same name that goes without, a signed one go, or its devices move to one that is signed otherwise:
+else anybody's payments would be believed. No file is opened before all of this is known, so that
+a text from afar can't have the agent read anything, nor learn from the answer what is there.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import msgspec
 from edge.broker import password, ssl_context
 from edge.configuration import EdgeConfiguration, load_configuration
 from edge.link_files import check_files
+from edge.link_settings import LinkSettings, Signature
 from wire.configuration import Broker, ConfigurationError
 from wire.remote import TEXT_BYTES_MAX, Desired, text_digest
 
@@ -41,11 +45,15 @@ def checked(text: str, source: str) -> EdgeConfiguration:
         ConfigurationError: names file, key and remedy.
     """
     configuration = load_configuration(text, source)
+    _look_at_files(configuration)
+    return configuration
+
+
+def _look_at_files(configuration: EdgeConfiguration) -> None:
     for broker in brokers_of(configuration):
         ssl_context(broker)
         password(broker)
     check_files(configuration)
-    return configuration
 
 
 def brokers_of(configuration: EdgeConfiguration) -> list[Broker]:
@@ -62,10 +70,13 @@ def refusal_of(desired: Desired, text: str, now: EdgeConfiguration) -> str:
     if desired.base and desired.base != text_digest(text):
         return "made from another text than the gateway has: get it, and make the change again"
     try:
-        wanted = checked(desired.text, "desired")
+        wanted = load_configuration(desired.text, "desired")
+        if objection := next(_objections(wanted, now), ""):
+            return objection
+        _look_at_files(wanted)  # all of them are files of the configuration in force
     except ConfigurationError as error:
         return str(error)
-    return next(_objections(wanted, now), "")
+    return ""
 
 
 def _objections(wanted: EdgeConfiguration, now: EdgeConfiguration) -> Iterator[str]:
@@ -82,10 +93,33 @@ def _objections(wanted: EdgeConfiguration, now: EdgeConfiguration) -> Iterator[s
     for link in wanted.link:
         if link not in now.link and (key := _names_a_file(msgspec.to_builtins(link))):
             yield f"link {link.name} has {key}: such links {AT_THE_SITE}"
+    yield from _weakened(wanted, now)
     decoders = {one.decoder for one in now.field_map.values()} | {""}
     for key, field_map in wanted.field_map.items():
         if field_map.decoder not in decoders:
             yield f"field_map.{key}.decoder {AT_THE_SITE}"
+
+
+def _weakened(wanted: EdgeConfiguration, now: EdgeConfiguration) -> Iterator[str]:
+    """What guards a link now, and wouldn't any more."""
+    wanted_links = {link.name: link for link in wanted.link}
+    signatures = {link.name: _signature(link) for link in now.link}
+    for link in now.link:
+        other = wanted_links.get(link.name)
+        if other is None and signatures[link.name] is not None:
+            yield f"link {link.name} is signed: it {AT_THE_SITE}"
+        key = _names_a_file(msgspec.to_builtins(link))
+        if other is not None and other != link and key:
+            yield f"link {link.name} has {key} now: such links {AT_THE_SITE}"
+    links_now = {device.name: device.link for device in now.device}
+    for device in wanted.device:
+        signature = signatures.get(links_now.get(device.name, ""))
+        if signature is not None and _signature(wanted_links[device.link]) != signature:
+            yield f"device {device.name} has a signed link: that it has {AT_THE_SITE}"
+
+
+def _signature(link: LinkSettings) -> Signature | None:
+    return getattr(link, "signature", None)
 
 
 def _names_a_file(value: Any) -> str:

@@ -138,8 +138,8 @@ class Uplink:
                 lost = most_telling(group)
             except* OutboxFailing as group:
                 lost = ConnectionLost(f"outbox: {group.exceptions[0]}")
-            except* ConfigurationError as group:  # a certificate taken away while we run
-                lost = ConnectionLost(str(group.exceptions[0]))
+            except* ConfigurationError as group:  # a file taken away, or damaged on the card
+                lost = ConnectionLost(str(group.exceptions[0]), refused=True)
             if self._connection is not None:
                 self._connection = None
                 self._window.disconnected(self._clock.monotonic(), lost.code if lost else None)

@@ -15,6 +15,7 @@ from wire.clock import Clock
 NAMES_MAX = 20_000
 """Buckets of each sort; the one that was used longest ago is forgotten."""
 
+_ROUNDING = 1e-9  # what floats lose: who has waited as long as was said may try
 ADDRESS_SHARE = 4
 """So many names' tries an address has: many people may share one."""
 
@@ -31,7 +32,7 @@ class Buckets:
         now = self._clock.monotonic()
         left, at = self._left.pop(key, (float(self._tries), now))
         left = min(left + (now - at) / self._try_s, self._tries)
-        wait_s = 0 if left >= 1 else max(1, math.ceil((1 - left) * self._try_s))
+        wait_s = 0 if left >= 1 - _ROUNDING else max(1, math.ceil((1 - left) * self._try_s))
         self._left[key] = (left if wait_s else left - 1, now)
         if len(self._left) > NAMES_MAX:
             self._left.popitem(last=False)

@@ -3,7 +3,8 @@
     browser → Door → (log-in page | NiceGUI's pages, files and sockets | /api)
 
 With accounts, all but `OPEN` needs a session; without, every viewer is `DEMO` and must have come by
-a loopback name, or a stranger's page could read this one through a name of its own that leads here.
+a loopback name, or a stranger's page could read this one through a name of its own that leads here,
+and by no proxy, which would make an operator of everybody who reaches it.
 A request that changes something, and every websocket, must come from a page of this server: its
 `Origin` is this host's, or the browser says `same-origin`. Every answer gets the headers.
 """
@@ -43,6 +44,7 @@ build a page for whoever asks."""
 
 BY_TOKEN = frozenset(("/api/state", "/api/board"))
 READING = frozenset(("GET", "HEAD"))
+BY_PROXY = ("x-forwarded-for", "forwarded", "via")
 LANGUAGE_COOKIE = "gampong_language"
 
 HEADERS = {
@@ -111,7 +113,8 @@ class Door:
         if len(scope["raw_path"]) + len(scope["query_string"]) > PATH_LENGTH_MAX:
             await answer.refuse(414, "The address is too long")
         elif not self._is_ours(headers):
-            await answer.refuse(421, "Not by this name: use http://127.0.0.1 or http://localhost")
+            how = "use http://127.0.0.1 or http://localhost, without a proxy"
+            await answer.refuse(421, f"Not by this name or way: {how}")
         elif not self._same_origin(scope, headers):
             await answer.refuse(403, "Not from a page of this server")
         else:
@@ -168,7 +171,9 @@ class Door:
         return bool(token) and hmac.compare_digest(_sha(said), _sha(token))
 
     def _is_ours(self, headers: Headers) -> bool:
-        return self._sessions is not None or is_loopback(headers.get("host", ""))
+        by_proxy = any(name in headers for name in BY_PROXY)
+        nearby = is_loopback(headers.get("host", "")) and not by_proxy
+        return self._sessions is not None or nearby
 
     def _same_origin(self, scope: Scope, headers: Headers) -> bool:
         origin, site = headers.get("origin", ""), headers.get("sec-fetch-site", "")

@@ -140,7 +140,9 @@ class Sessions:
 
 
 async def _within(ended: Ended) -> None:
-    with contextlib.suppress(TimeoutError):
+    """A holder whose browser has gone (OSError; TimeoutError is one), or that was closed already
+    (RuntimeError), keeps none of the others from being told."""
+    with contextlib.suppress(OSError, RuntimeError):
         async with asyncio.timeout(ENDING_S):
             await ended()
 

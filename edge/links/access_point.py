@@ -6,10 +6,11 @@ didn't answer is left out. Answers can hold visitors' MAC addresses: nobody here
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
+
+from edge.small_file import read_small
 
 IT_ANSWERED = msgspec.Raw(b"{}")
 
@@ -54,6 +55,6 @@ def read_secret(file: str) -> str:
     if not file:
         return ""
     try:
-        return Path(file).read_text(encoding="utf-8").rstrip("\r\n")
+        return read_small(file).decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise AccountRefused(f"{file} can't be read") from error

@@ -38,6 +38,7 @@ class Decoding:
     def __init__(self, files: Mapping[str, str], sink: Sink, make: Callable[[Sink], Link]) -> None:
         self._files, self._sink = dict(files), sink
         self._waiting: asyncio.Queue[tuple[str, Uplink, Answered]] = asyncio.Queue(WAITING_MAX)
+        self._begun: tuple[str, Uplink, Answered] | None = None
         self._faults: Counter[str] = Counter()
         self._last = ""
         self._link = make(self)
@@ -88,7 +89,9 @@ class Decoding:
 
     async def _decode(self, codecs: Codecs) -> None:
         while True:
-            link, uplink, answered = await self._waiting.get()
+            if self._begun is None:
+                self._begun = await self._waiting.get()
+            link, uplink, answered = self._begun  # a link that begins anew finds it here
             file = self._files[uplink.dev_eui]
             try:
                 decoded = await codecs.decode(file, uplink)
@@ -96,4 +99,5 @@ class Decoding:
                 decoded = b""
                 self._faults[f"decoder_{fault.reason}"] += 1
                 self._last = f"{file}: {fault}"
+            self._begun = None
             self._sink.uplink(link, msgspec.structs.replace(uplink, decoded=decoded), answered)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -20,11 +20,23 @@ from wire.messages import LinkStatus
 STOP_S = 5.0
 """How long a link may take to let go of its port."""
 
+AGAIN_S = 1.0
+
 log = logging.getLogger(__name__)
 
 
 class NotLent(Exception):
     """The link can't be had now; the text says why."""
+
+
+async def ended(tasks: Iterable[asyncio.Task[object]]) -> None:
+    """Cancel them until they are done: one that loses its cancellation on the way (Python 3.11's
+    TaskGroup, vendors' code) would be waited for without end."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
 
 
 class Lending:
@@ -64,8 +76,10 @@ class Lending:
             try:
                 async with asyncio.TaskGroup() as group:
                     serving = group.create_task(self._link.run())
-                    await self._stop.wait()
-                    serving.cancel()
+                    try:
+                        await self._stop.wait()
+                    finally:
+                        await ended([serving])
             finally:
                 self._stopped.set()
 

@@ -55,8 +55,13 @@ class Unit:
     def __init__(self, address: int) -> None:
         self.address = address
         self.not_before = 0.0  # wall, monotonic
+        self.late_until = 0.0  # wall, monotonic: an answer may be an earlier question's
         self.failures = 0
         self.rest_s = 0.0  # 0: in the cycle
+
+    def wake(self) -> None:
+        """Ask it again, at rest or not, as soon as no late answer can be taken for the next."""
+        self.not_before = min(self.not_before, self.late_until)
 
 
 class Slave:
@@ -108,7 +113,7 @@ class ModbusBus:
         for slave in self._slaves:
             if slave.device == device:
                 slave.due_s = -math.inf  # before all that are due
-                slave.unit.not_before = 0.0
+                slave.unit.wake()
 
     def set_interval(self, device: str, seconds: float) -> None:
         """From now on."""
@@ -209,7 +214,7 @@ class ModbusBus:
         rested = unit.rest_s > 0
         if rested and all(other.rest_s for other in self._units.values()):
             for other in self._units.values():
-                other.not_before = 0.0
+                other.wake()
         unit.failures, unit.rest_s, unit.not_before = 0, 0.0, 0.0
         if rested:
             self._tell_rests()
@@ -222,7 +227,8 @@ class ModbusBus:
             unit.rest_s = min(2 * unit.rest_s, max(first_s, REST_S_MAX)) or first_s
             wait_s = max(wait_s, unit.rest_s)
             self._tell_rests()
-        unit.not_before = self._clock.monotonic() + wait_s
+        now_s = self._clock.monotonic()
+        unit.not_before, unit.late_until = now_s + wait_s, now_s + self._settings.late_answer_s
 
     def _tell_rests(self) -> None:
         names = [slave.device for slave in self._slaves if slave.unit.rest_s]

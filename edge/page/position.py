@@ -14,6 +14,9 @@ from wire.messages import Place
 DECIMALS = 6
 """A tenth of a metre."""
 
+LETTERS_MAX = 64
+"""No position is longer; the patterns take quadratic time over a long row of spaces."""
+
 _PLAIN = re.compile(r"(?:geo:)?\s*(-?\d{1,3}(?:\.\d+)?)\s*[,; ]\s*(-?\d{1,3}(?:\.\d+)?)")
 _COMMAS = re.compile(r"(-?\d{1,3},\d+)\s*[; ]\s*(-?\d{1,3},\d+)")
 _PART = r"(\d{1,3})\s*°\s*(\d{1,2})\s*['′]\s*(\d{1,2}(?:[.,]\d+)?)\s*(?:\"|″|'')\s*"
@@ -24,6 +27,8 @@ _SOUTH_WEST = ("S", "LS", "W", "BB")
 def place_of(text: str) -> Place | None:
     """The position, None where the text isn't one."""
     text = text.strip()
+    if len(text) > LETTERS_MAX:
+        return None
     if found := _SIXTIETHS.fullmatch(text):
         return _place(_degrees(*found.group(1, 2, 3, 4)), _degrees(*found.group(5, 6, 7, 8)))
     if found := _COMMAS.fullmatch(text):

@@ -18,7 +18,7 @@ certificate (`ca.key` and `ca.pem` put into the folder by hand) may have an RSA 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ingest.trust.access import Role
-from ingest.trust.issued import Issued, TrustError, kept_at, read_issued, write
+from ingest.trust.issued import Issued, TrustError, WithheldError, kept_at, read_issued, write
 from ingest.trust.lock import writing
 from ingest.trust.names import subject_alternatives
 from ingest.trust.papers import (
@@ -164,12 +164,21 @@ class Authority:
         certificate = self._sign(name, role, key.public_key(), now, days, site, hosts)
         return certificate, private_pem(key, serialization.NoEncryption())
 
-    def sign(self, request_pem: bytes, now: datetime, days: int, site: str) -> tuple[str, bytes]:
+    def sign(
+        self,
+        request_pem: bytes,
+        now: datetime,
+        days: int,
+        site: str,
+        may: Callable[[list[Issued]], bool] = lambda _: True,
+    ) -> tuple[str, bytes]:
         """A gateway's certificate from its own request, so that its key never leaves it.
 
-        Only name and key are taken from the request; everything else in it is ignored.
+        Only name and key are taken from the request; everything else in it is ignored. `may` is
+        asked last, with the list as it is while nobody else can write it.
 
         Raises:
+            WithheldError: `may` said no.
             TrustError: it isn't a request, its signature is wrong, or its name isn't a gateway's.
         """
         try:
@@ -181,7 +190,7 @@ class Authority:
         if not is_signed or not is_strong(key):
             remedy = "Make it again: gampong edge csr"
             raise TrustError(f"the request isn't signed by its own EC or RSA key. {remedy}")
-        return name, self._sign(name, Role.GATEWAY, key, now, days, site)
+        return name, self._sign(name, Role.GATEWAY, key, now, days, site, may=may)
 
     def revoke(self, name: str, now: datetime, but_newest: bool = False) -> list[Issued]:
         """Take back every certificate of that name that is still good, or all but the newest of
@@ -239,9 +248,10 @@ class Authority:
         days: int,
         site: str = "",
         hosts: str = "",
+        may: Callable[[list[Issued]], bool] = lambda _: True,
     ) -> bytes:
         with writing(self.folder):
-            return self._sign_alone(name, role, key, now, days, site, hosts)
+            return self._sign_alone(name, role, key, now, days, site, hosts, may)
 
     def _sign_alone(
         self,
@@ -252,6 +262,7 @@ class Authority:
         days: int,
         site: str,
         hosts: str,
+        may: Callable[[list[Issued]], bool],
     ) -> bytes:
         if NAME.fullmatch(name) is None:
             remedy = "Use lower-case letters, digits, - and _, at most 64"
@@ -259,6 +270,8 @@ class Authority:
         listed = self.issued()
         if any(one.name == name and one.role != role for one in listed):
             raise TrustError(f"{name} has been given to another role. Take another name")
+        if not may(listed):
+            raise WithheldError(f"{name} gets no certificate any more. Was it revoked just now?")
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         purpose = (
             ExtendedKeyUsageOID.SERVER_AUTH

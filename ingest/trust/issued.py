@@ -17,6 +17,10 @@ class TrustError(Exception):
     """Something that can't be signed, opened or read; the text names it and the remedy."""
 
 
+class WithheldError(TrustError):
+    """Not signed: what the list says by now is against it."""
+
+
 class Issued(msgspec.Struct, frozen=True, kw_only=True):
     """One certificate. Times are UTC milliseconds; `revoked_ms` is 0 while it is good. `issuer` is
     the name of the authority that signed it, "" for this one."""

@@ -12,7 +12,8 @@ Out: certificates, or a reason. Judged in this order:
     no more than `DAY_MAX` new ones in a day                                rate
 
 Promised: asking again for the same key signs nothing twice, across restarts of either side; a
-revoked gateway gets nothing from the moment its revocation is on disk.
+revoked gateway gets nothing from the moment its revocation is on disk, so it is judged once more
+while nobody else can write the list.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives import serialization
 
 from ingest.trust.access import Role
 from ingest.trust.authority import Authority
-from ingest.trust.issued import Issued, TrustError, kept_at, read_issued, write
+from ingest.trust.issued import Issued, TrustError, WithheldError, kept_at, read_issued, write
 from ingest.trust.papers import UNREADABLE, common_name, is_strong
 from wire.certificates import (
     REQUEST_BYTES_MAX,
@@ -63,7 +64,7 @@ class Renewals:
             return _no(Refusal.NAME)
         try:
             return self._judged(gateway, request, now)
-        except (TrustError, OSError):
+        except (TrustError, OSError, *UNREADABLE):  # its fault stays its own
             return _no(Refusal.FAILING)
 
     def _judged(
@@ -71,7 +72,31 @@ class Renewals:
     ) -> CertificateAnswer:
         now_ms = int(now.timestamp() * 1000)
         listed = read_issued(self._folder)
-        own = [one for one in listed if one.name == gateway and one.role is Role.GATEWAY]
+        if settled := self._settled(gateway, request, listed, now_ms):
+            return settled
+        text = request.public_bytes(serialization.Encoding.PEM)
+        site = [one for one in _own(gateway, listed) if one.is_good(now_ms)][-1].site
+
+        def may(by_now: list[Issued]) -> bool:
+            return self._settled(gateway, request, by_now, now_ms) is None
+
+        try:
+            _, signed = self._authority.sign(text, now, self._days, site, may)
+        except WithheldError:
+            listed = read_issued(self._folder)
+            return self._settled(gateway, request, listed, now_ms) or _no(Refusal.FAILING)
+        leaf = x509.load_pem_x509_certificate(signed)
+        return CertificateAnswer(_der((leaf, *self._authority.between)))
+
+    def _settled(
+        self,
+        gateway: str,
+        request: x509.CertificateSigningRequest,
+        listed: list[Issued],
+        now_ms: int,
+    ) -> CertificateAnswer | None:
+        """The answer as far as nothing has to be signed for it; None: it may be signed."""
+        own = _own(gateway, listed)
         good = [one for one in own if one.is_good(now_ms)]
         if not good:
             revoked = any(one.revoked_ms for one in own)
@@ -88,10 +113,7 @@ class Renewals:
         # Backdated by a day, so what is from the last day begins within the last two.
         if sum(one.from_ms > now_ms - 2 * _DAY_MS for one in own) >= DAY_MAX:
             return _no(Refusal.RATE)
-        text = request.public_bytes(serialization.Encoding.PEM)
-        _, signed = self._authority.sign(text, now, self._days, good[-1].site)
-        leaf = x509.load_pem_x509_certificate(signed)
-        return CertificateAnswer(_der((leaf, *self._authority.between)))
+        return None
 
     def _signed_before(
         self, one: Issued, request: x509.CertificateSigningRequest
@@ -117,6 +139,10 @@ def _request(payload: bytes) -> x509.CertificateSigningRequest:
     if not is_strong(request.public_key()) or not request.is_signature_valid:
         raise BadMessage("not signed by its own key")
     return request
+
+
+def _own(gateway: str, listed: list[Issued]) -> list[Issued]:
+    return [one for one in listed if one.name == gateway and one.role is Role.GATEWAY]
 
 
 def _der(chain: tuple[x509.Certificate, ...] | list[x509.Certificate]) -> tuple[bytes, ...]:

@@ -4,7 +4,6 @@ the process tells systemd, and the word by which an upgrade is judged."""
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import subprocess
 import sys
@@ -86,7 +85,12 @@ def test_the_configuration_is_kept_where_the_agent_may_write_behind_a_link(tmp_p
     var.mkdir()
     words = line.partition("'")[2].removesuffix("'").replace("$$", "$")
     words = words.replace("/etc/gampong", str(etc)).replace("/var/lib/gampong", str(var))
-    words = words.replace("gampong:gampong", f"{os.getuid()}:{os.getgid()}")
+    as_agent = 'runuser -u gampong -- /bin/sh -ec "'
+    assert as_agent in words
+    as_root = words.replace(words[words.index(as_agent) : words.rindex('"')], "")
+    assert as_root.count("$v") == 1  # root writes nothing where the agent may: only where to
+    assert "ln -sfn $v " in as_root
+    words = words.replace("runuser -u gampong -- ", "")
 
     def start() -> None:
         subprocess.run(["/bin/sh", "-ec", words], check=True, timeout=10)
@@ -101,4 +105,16 @@ def test_the_configuration_is_kept_where_the_agent_may_write_behind_a_link(tmp_p
         start()
         assert named.is_symlink()
         assert kept.read_text() == named.read_text() == text
+        assert kept.stat().st_mode & 0o777 == 0o640
+    foreign = tmp_path / "shadow"
+    foreign.write_text("root's own")
+    kept.unlink()
+    for planted in (kept, var / "gateway.toml.new"):
+        planted.symlink_to(foreign)
+    named.unlink()
+    named.write_text("enrolled again")
+    start()
+    assert foreign.read_text() == "root's own"
+    assert not kept.is_symlink()
+    assert named.read_text() == "enrolled again"
     assert sorted(one.name for one in (*etc.iterdir(), *var.iterdir())) == ["gateway.toml"] * 2

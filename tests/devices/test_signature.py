@@ -94,6 +94,40 @@ def test_midtrans_signs_order_status_and_amount_inside_the_message():
     assert refused(rule, [NEW], {}, midtrans(signature_key="zz")) == "signature"
 
 
+def test_midtrans_words_are_not_cut_at_another_place_than_midtrans_cuts_them():
+    rule = Rule("midtrans")
+    joined = "1111200100000.00"  # order 1111, status 200, 100,000 rupiah
+    taken = []
+    for first in range(1, len(joined)):
+        for second in range(first + 1, len(joined)):
+            words = joined[:first], joined[first:second], joined[second:]
+            names = ("order_id", "status_code", "gross_amount")
+            try:
+                check(rule, [NEW], {}, midtrans(**dict(zip(names, words, strict=True))), NOW_S)
+            except NotGenuine:
+                continue
+            taken.append(words)
+    assert taken == [("1111", "200", "100000.00")]
+
+
+@pytest.mark.parametrize(
+    ("status_code", "gross_amount"),
+    [
+        *((status, "2000.00") for status in ("20", "2000", "20a", " 200", "٢٠٠", "000", "200\n")),
+        *(("200", amount) for amount in ("02000.00", "2000.000", "2000.", ".50", "-1", "1e3")),
+        *(("200", amount) for amount in ("2,000.00", "2000.00\n", "٢٠٠٠", "00")),
+    ],
+)
+def test_midtrans_words_of_another_shape_are_refused_even_when_signed(status_code, gross_amount):
+    def told(status: str, amount: str) -> bytes:
+        key = hashlib.sha512(f"1111{status}{amount}".encode() + NEW).hexdigest()
+        return midtrans(status_code=status, gross_amount=amount, signature_key=key)
+
+    assert refused(Rule("midtrans"), [NEW], {}, told(status_code, gross_amount)) == "signature"
+    for amount in ("2000.00", "2000", "0.5", "0"):
+        check(Rule("midtrans"), [NEW], {}, told("201", amount), NOW_S)
+
+
 def test_where_there_are_no_headers_they_stand_beside_the_text_that_is_signed():
     rule = Rule()
     message = {"body": BODY.decode(), **sign(rule, NEW, BODY, NOW_S)}

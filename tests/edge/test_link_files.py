@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -67,6 +68,52 @@ def test_a_missing_file_is_refused_with_its_key(tmp_path, name, key):
         check_files(configured(tmp_path, name))
     assert error.value.key == key
     assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("acme.js", "field_map.acme.decoder"),
+        ("mqtt.key", "broker.password_file"),
+        ("api.key", "storage.api_key_file"),
+    ],
+)
+def test_a_pipe_a_device_and_a_file_without_end_are_refused_and_never_waited_for(
+    tmp_path, name, key
+):
+    configuration = configured(tmp_path)
+    file = tmp_path / name
+
+    def large() -> None:
+        with file.open("wb") as sparse:
+            sparse.truncate(2**40)
+
+    for make, said in (
+        (lambda: os.mkfifo(file), "not a plain file"),
+        (lambda: file.symlink_to("/dev/zero"), "not a plain file"),
+        (file.mkdir, "not a plain file"),
+        (large, "larger than"),
+    ):
+        file.rmdir() if file.is_dir() else file.unlink(missing_ok=True)
+        make()
+        with pytest.raises(ConfigurationError, match=said) as error:
+            check_files(configuration)
+        assert (error.value.source, error.value.key) == (str(file), key)
+
+
+def test_a_certificate_that_is_a_pipe_is_refused_and_never_waited_for(tmp_path):
+    pipe, plain = tmp_path / "pipe", tmp_path / "plain"
+    os.mkfifo(pipe)
+    plain.write_text("nothing")
+    tls = [
+        MqttTls(ca_file=str(pipe)),
+        MqttTls(certificate_file=str(pipe)),
+        MqttTls(certificate_file=str(plain), key_file=str(pipe)),
+    ]
+    for one in tls:
+        with pytest.raises(ConfigurationError, match="not a plain file") as error:
+            server_tls(MqttServer(tls=one))
+        assert (error.value.source, error.value.key) == (str(pipe), "broker.tls")
 
 
 def test_edge_check_takes_a_server_that_the_systems_authorities_vouch_for(tmp_path, capsys):

@@ -229,6 +229,22 @@ def test_a_renewed_certificate_that_is_refused_later_makes_way_for_the_enrolled_
     asyncio.run(main())
 
 
+def test_a_renewed_certificate_that_is_damaged_on_the_card_makes_way_for_the_enrolled_one(
+    city: City,
+) -> None:
+    async def main() -> None:
+        configuration = await asyncio.to_thread(enrolled, city, "damaged-01")
+        Identity(configuration).folder.mkdir()
+        forged(configuration, files_of(configuration), RENEWED)
+        renewed = Identity(configuration).folder / RENEWED
+        whole = renewed.read_bytes()
+        renewed.write_bytes(whole[:256] + bytes(len(whole) - 256))  # its head is as it was
+        async with running(configuration) as gateway, drained(gateway):
+            await until(lambda: gateway.uplink.connected)
+
+    asyncio.run(main())
+
+
 def test_a_gateway_that_is_enrolled_anew_shows_that_and_not_what_was_renewed_before(
     city: City,
 ) -> None:

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import msgspec
 
 import edge.outbox
+import edge.outbox_keys
 import edge.outbox_packing
 import edge.outbox_reader
 import edge.outbox_rows
@@ -150,7 +151,9 @@ MUTANTS: dict[str, tuple[Patch, ...]] = {
     ),
     "any clock is trusted": ((Timekeeping, "_system_knows", lambda self: True),),
     "an estimated time doesn't say so": ((edge.outbox_packing, "_mark", _unmarked),),
-    "the keys of uplinks forgotten": ((edge.outbox, "add_key", lambda connection, line: True),),
+    "the keys of uplinks forgotten": (
+        (edge.outbox_keys, "add_key", lambda connection, line: True),
+    ),
     "rejected without a dead letter": ((DeadLetters, "append", _buried_nowhere),),
     "confirmations never written down": (
         (Pending, "write", lambda self, connection, now_ms: None),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import stat
@@ -115,6 +116,39 @@ def test_the_file_keeps_no_token_that_could_be_used(file):
         assert sessions.find(wrong) is None
 
 
+@pytest.mark.parametrize("log_out", [False, True], ids=["account-removed", "log-out"])
+def test_a_page_whose_browser_has_gone_keeps_no_other_page_from_being_told(file, log_out):
+    accounts = Accounts(file)
+    accounts.add("malam", Role.VIEWER, PASSWORD, 0)
+    sessions = Sessions(file, HandClock(), idle_s=3600, life_s=36_000)
+    session = sessions.find(sessions.begin("malam"))
+    assert session
+    told = []
+
+    async def gone() -> None:
+        raise ConnectionResetError
+
+    async def closed_already() -> None:
+        raise RuntimeError("unexpected message after a close was sent")
+
+    async def here() -> None:
+        await asyncio.sleep(0)  # the others fail first
+        told.append("here")
+
+    async def story() -> None:
+        for ended in (gone, closed_already, here):
+            sessions.hold(session.digest, ended)
+        if log_out:
+            await sessions.end(session.digest)
+        else:
+            accounts.remove("malam")
+            await sessions.look()
+        await sessions.look()
+
+    asyncio.run(story())
+    assert told == ["here"]
+
+
 def test_one_account_has_so_many_sessions_and_the_oldest_end(file):
     Accounts(file).add("malam", Role.VIEWER, PASSWORD, 0)
     clock = HandClock()
@@ -141,6 +175,17 @@ def test_nobody_tries_more_often_than_they_may(waits, tries, try_s):
             assert buckets.take("malam") == 0
         taken += 1
     assert taken <= tries + clock.passed_s / try_s + 1e-6
+
+
+@pytest.mark.parametrize("try_s", [tenths / 10 for tenths in range(10, 500, 7)])
+def test_who_has_waited_as_long_as_was_said_may_try(try_s):
+    clock = HandClock()
+    clock.passed_s = 1e6 / 7
+    buckets = Buckets(clock, 1, try_s)
+    for _ in range(20):
+        if wait_s := buckets.take("malam"):
+            clock.passed_s += wait_s
+            assert buckets.take("malam") == 0
 
 
 def test_a_million_names_take_no_more_room_than_the_bound(seed):

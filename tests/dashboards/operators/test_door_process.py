@@ -14,9 +14,11 @@ import httpx
 import pytest
 import websockets
 from nicegui import __version__ as nicegui_version
+from starlette.types import Message, Receive, Scope, Send
 from websockets.typing import Origin
 
-from dashboards.operators.door import HEADERS
+from dashboards.configuration import AccountSettings
+from dashboards.operators.door import HEADERS, Door
 from tests.dashboards.operators.entrance_rig import PASSWORD, hidden
 from tests.dashboards.page_process import COMMAND, ROOT, account, page, page_with_accounts
 from tests.dashboards.small_city import store_now, whole_city
@@ -227,6 +229,36 @@ def test_without_accounts_only_this_machine_looks(tmp_path):
         for name in ("evil.example", "127.0.0.1.evil.example", "192.168.1.7", ""):
             assert local.get("/", headers={"host": name}).status_code == 421
         assert local.get("/", headers={"host": "localhost:8080"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [("X-Forwarded-For", 421), ("Forwarded", 421), ("Via", 421), ("Accept-Language", 200)],
+)
+def test_without_accounts_nobody_becomes_an_operator_through_a_proxy(header, status):
+    said: list[Message] = []
+
+    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
+        kind = "websocket.accept" if scope["type"] == "websocket" else "http.response.start"
+        await send({"type": kind, "status": 200, "headers": []})
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    async def story() -> None:
+        door = Door(inside, AccountSettings(), None)
+        own = [(b"host", b"127.0.0.1:8080"), (b"origin", b"http://127.0.0.1:8080")]
+        headers = [*own, (header.lower().encode(), b"203.0.113.7")]
+        asked = {"path": "/", "raw_path": b"/", "query_string": b"", "headers": headers}
+        await door({"type": "http", "method": "GET", **asked}, receive, send)
+        await door({"type": "websocket", **asked}, receive, send)
+
+    asyncio.run(story())
+    assert said[0]["status"] == status
+    assert said[-1]["type"] == ("websocket.close" if status == 421 else "websocket.accept")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from devices.envelope import Uplink
@@ -20,6 +21,8 @@ from devices.reading import Payload
 from edge.links import Link, NotAccepted, Sink
 from edge.links.codecs import CodecFault, Codecs
 from edge.links.decoding import WAITING_MAX, Decoding
+from edge.links.lending import Lending
+from edge.links.repeats import Once
 from tests.edge.links.heard import Heard, running, until
 from wire.messages import LinkStatus
 
@@ -286,6 +289,27 @@ def test_more_uplinks_than_may_wait_are_not_accepted(file):
         assert len(answers) == 3
         assert all(isinstance(answer, NotAccepted) for answer in answers)
         assert link.name == "lns"
+
+    asyncio.run(scenario())
+
+
+def test_a_link_that_begins_anew_loses_no_uplink_that_is_being_decoded(file):
+    async def scenario():
+        sink = Heard()
+        link, source = around(sink, {EUI: file(LEVEL)})
+        once, lending = Once(source.sink), Lending(link)
+        uplink = msgspec.structs.replace(UPLINK, deduplication_id="told-once")
+        answers: list[NotAccepted | None] = []
+        async with running(lending):
+            once.uplink("lns", uplink, answers.append)
+            await until(lambda: link._begun)
+            lending.restart()
+            await until(lambda: answers)
+            once.uplink("lns", uplink, answers.append)
+            await until(lambda: len(answers) == 2)
+        assert answers == [None, None]
+        assert [json.loads(one.decoded)["level"] for one in sink.uplinks] == [45]
+        assert sink.refusals == {(EUI, "repeat"): 1}
 
     asyncio.run(scenario())
 

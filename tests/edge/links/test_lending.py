@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
-from edge.links.lending import Lending, NotLent
+from edge.links.lending import Lending, NotLent, ended
 from edge.links.serial_port import PortDown
-from tests.edge.uplink.far_side import until
+from tests.edge.uplink.far_side import WAIT_S, until
 from wire.messages import LinkStatus
 
 WHY = "calibrating bin-01"
@@ -129,3 +130,29 @@ def test_a_link_that_is_stopped_while_it_is_lent_stays_stopped():
 
     asyncio.run(run())
     assert port.runs == 1
+
+
+class Stubborn(Port):
+    """One whose cancellation is lost on the way, once a run."""
+
+    async def run(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await super().run()
+        await super().run()
+
+
+def test_a_link_that_loses_its_cancellation_still_gives_up_its_port_and_ends():
+    port = Stubborn()
+
+    async def run() -> None:
+        lending = Lending(port)
+        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+            running = group.create_task(lending.run())
+            await until(lambda: port.is_held)
+            async with lending.lent(WHY, 5):
+                assert not port.is_held
+            await until(lambda: port.is_held)
+            await ended([running])
+        assert not port.is_held
+
+    asyncio.run(run())

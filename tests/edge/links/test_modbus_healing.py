@@ -99,6 +99,25 @@ def test_a_late_answer_of_one_node_is_never_another_nodes_behind_the_same_unit(t
     asyncio.run(scenario())
 
 
+def test_a_node_asked_out_of_its_turn_is_not_given_the_late_answer_of_another(tmp_path):
+    async def scenario():
+        def late_then_slow(request: Request) -> tuple[bytes, float]:
+            return registers(request, 100 + request.register // 16), next(delays, 0.0)
+
+        delays = iter((0.17, 0.08))
+        bus, sink = Bus(tmp_path / "tty", late_then_slow), Heard()
+        with bus.device:
+            slaves = [Slave(f"bay-{n}", 1, NODES, 60.0, node=n) for n in (1, 2)]
+            settings = {"answer_timeout_s": 0.1, "late_answer_s": 0.4, "rest_s": 0.01}
+            async with running(link := link_of(bus, sink, slaves, **settings)):
+                await until(lambda: sink.refusals["bay-1", "timeout"])
+                link.ask_soon("bay-2")
+                await until(lambda: sink.payloads)
+            assert sink.data("bay-2") == [(102).to_bytes(2, "big")]
+
+    asyncio.run(scenario())
+
+
 def test_a_dead_gateway_of_many_nodes_costs_one_time_out_a_rest(tmp_path):
     async def scenario():
         def only_nine(request: Request) -> tuple[bytes, float]:

@@ -8,11 +8,15 @@ from collections import Counter
 import msgspec
 import pytest
 
+from devices.envelope import Uplink
+from edge.intake import Intake
 from edge.outbox_reader import count_uplinks
 from edge.outbox_room import KEYS_KEPT_MS
 from edge.records import Line
 from tests.edge.outbox.rig import DAY_MS, by_device, counts, fate
+from tests.edge.test_payments import NOW, Bench, message, same_millisecond
 from wire.batch import COMPRESSED_BYTES_MAX, RAW_BYTES_MAX, decode_batch, digest
+from wire.line import parse_line
 from wire.messages import Fate
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -225,6 +229,44 @@ def test_another_kind_of_the_same_device_and_moment_is_no_repeat(rig):
     line = rig.line()
     other = Line(line.text, line.device, "waste_container", line.time_ms)
     assert rig.outbox.journal([line, other], counts(2)) == [True, True]
+
+
+def test_two_payments_on_one_millisecond_are_two_even_with_a_restart_between(rig):
+    names = same_millisecond()
+
+    def tell(name: str, intake: Intake) -> bool:
+        (line,) = intake.take_uplink(Uplink("terminal-1", 0, b"", NOW, decoded=message(name)))
+        return all(rig.outbox.journal([line], counts(1)))
+
+    for name in names:
+        assert tell(name, Bench().intake)
+        rig.kill()
+    running = Bench().intake
+    again = [tell(name, intake) for intake in (running, Bench().intake) for name in names[::-1]]
+    assert not any(again)
+    readings = [parse_line(text)[0] for text in decode_batch(rig.seal_one(0).payload)]
+    assert [reading.fields["transaction"] for reading in readings] == [*names]
+    assert readings[1].time_ms == readings[0].time_ms + 1
+    assert count_uplinks(rig.path) == 2
+
+
+def test_no_payment_is_lost_or_doubled_however_often_the_agent_restarts(rig, seed):
+    draw, intake = random.Random(seed), Bench().intake
+    names = [f"trx-{number}" for number in range(100)]  # of one second: some share a millisecond
+    for name in (*names, *draw.choices(names, k=100), *draw.sample(names, len(names))):
+        if draw.random() < 0.1:
+            intake = Bench().intake
+        uplink = Uplink("terminal-1", 0, b"", NOW, decoded=message(name))
+        rig.outbox.journal(intake.take_uplink(uplink), counts(1))
+    readings = [parse_line(text)[0] for text in decode_batch(rig.seal_one(0).payload)]
+    assert sorted(str(reading.fields["transaction"]) for reading in readings) == sorted(names)
+    assert len({reading.time_ms for reading in readings}) == len(names)
+
+
+def test_a_payment_whose_key_was_kept_without_its_number_is_still_a_repeat(rig):
+    line = rig.line()
+    numbered = msgspec.structs.replace(line, number="trx-1")
+    assert rig.outbox.journal([line, numbered], counts(2)) == [True, False]
 
 
 def test_uplinks_can_be_counted_beside_the_agent(rig, tmp_path):

@@ -77,7 +77,7 @@ def test_a_position_is_taken_as_people_write_it(text, place):
 @pytest.mark.parametrize(
     "text",
     ["", "5.57", "here", "91, 0", "0, 181", "5.57, 95.3, 2", "5,57,95,3", "1e3, 2", "nan, nan",
-     "9" * 5000 + ", 1", "<script>"],
+     "9" * 5000 + ", 1", "<script>", "5" + " " * 64 + "95", "5" + " " * 65_536 + "x"],
 )  # fmt: skip
 def test_what_is_no_position_is_none(text):
     assert place_of(text) is None

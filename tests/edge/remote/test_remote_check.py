@@ -3,6 +3,7 @@ site off or give away what is on it."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,133 @@ def test_a_text_made_from_another_than_the_one_in_force_is_refused(text):
 
 def test_a_text_without_end_is_refused(text):
     assert "larger than" in refused(text, text + "#" * TEXT_BYTES_MAX)
+
+
+def test_no_file_that_only_the_desired_text_names_is_opened_or_told_of(text, tmp_path):
+    # A pipe that nobody writes to: whoever opens it waits for ever.
+    pipe, missing = tmp_path / "pipe", tmp_path / "missing"
+    os.mkfifo(pipe)
+    answers = set()
+    for file in ("/dev/zero", pipe, missing, tmp_path, tmp_path / "password"):
+        link = f"""
+[[link]]
+type = "snmp"
+name = "wifi-2"
+host = "192.168.3.1"
+community_file = "{file}"
+"""
+        server = f"""
+[[link]]
+type = "things_stack"
+name = "things"
+broker = {{ password_file = "{file}", tls = {{ ca_file = "{file}" }} }}
+"""
+        decoder = f"""
+[field_map.acme]
+kind = "waste_container"
+decoder = "{file}"
+fields.filling_level = {{ from = "level" }}
+"""
+        broker = text.replace("[broker]", f'[broker]\npassword_file = "{file}"')
+        wanted = (text + link, text + server, text + decoder, broker)
+        answers.add(tuple(refused(text, one) for one in wanted))
+    (answer,) = answers  # the same whatever is there
+    assert all("can only be changed at the site" in why for why in answer)
+    assert not any(str(tmp_path) in why for why in answer)
+
+
+def test_a_file_of_the_text_in_force_that_is_gone_is_found_before_it_is_tried(tmp_path):
+    there = SIGNED.format(folder=tmp_path)
+    wanted = there.replace("[gateway]", "[gateway]\nlabel = 'Pasar'")
+    for name in ("pay.secret", "hook.secret"):
+        (tmp_path / name).write_text("a secret long enough")
+        (tmp_path / name).chmod(0o600)
+    assert refused(there, wanted) == ""
+    (tmp_path / "pay.secret").unlink()
+    assert "pay.secret" in refused(there, wanted)
+
+
+SIGNED = """
+[gateway]
+name = "gateway-1"
+site = "pasar"
+
+[field_map.qris]
+kind = "payment"
+fields.amount_idr = {{ from = "gross_amount" }}
+fields.transaction = {{ from = "transaction_id" }}
+time = {{ from = "settlement_time" }}
+
+[[link]]
+type = "json"
+name = "pay"
+broker = {{}}
+[link.signature]
+secret_files = ["{folder}/pay.secret"]
+
+[[link]]
+type = "webhook"
+name = "hook"
+[link.signature]
+secret_files = ["{folder}/hook.secret"]
+
+[[device]]
+name = "terminal-1"
+driver = "qris"
+link = "pay"
+topic = "payments"
+
+[[device]]
+name = "terminal-2"
+driver = "qris"
+link = "hook"
+topic = "payments"
+"""
+JSON_SIGNED = """broker = {{}}
+[link.signature]
+secret_files = ["{folder}/pay.secret"]
+"""
+HOOK = """type = "webhook"
+name = "hook"
+[link.signature]
+secret_files = ["{folder}/hook.secret"]
+"""
+UNSIGNED = """
+[[link]]
+type = "json"
+name = "open"
+broker = {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (JSON_SIGNED, "broker = {{}}\n", "link pay has secret_files now"),
+        (HOOK, 'type = "json"\nname = "hook"\nbroker = {{}}\n', "link hook has"),
+        ('"{folder}/pay.secret"', '"{folder}/hook.secret"', "link pay has secret_files"),
+        ("secret_files", "within_s = 9999.0\nsecret_files", "link pay has secret_files"),
+    ],
+)
+def test_a_signed_link_is_never_less_signed_from_afar(tmp_path, old, new, said):
+    text = SIGNED.format(folder=tmp_path)
+    old, new = old.format(folder=tmp_path), new.format(folder=tmp_path)
+    assert old in text
+    assert said in refused(text, text.replace(old, new, 1))
+
+
+def test_a_signed_link_cannot_go_from_afar_nor_its_devices_to_an_open_one(tmp_path):
+    text = SIGNED.format(folder=tmp_path)
+    moved = text.replace('link = "pay"', 'link = "open"') + UNSIGNED
+    assert "device terminal-1 has a signed link" in refused(text, moved)
+    signed = JSON_SIGNED.format(folder=tmp_path)
+    gone = moved.replace('[[link]]\ntype = "json"\nname = "pay"\n' + signed, "")
+    assert "link pay is signed: it can only be changed at the site" in refused(text, gone)
+
+
+def test_a_link_with_a_password_cannot_become_one_without_but_may_go(text):
+    (password,) = (line for line in text.splitlines() if line.startswith("password_file"))
+    assert "link wifi has password_file now" in refused(text, text.replace(password, ""))
+    link, device = text.index('[[link]]\ntype = "hotspot"'), text.index("[[device]]")
+    gone = text[:link] + text[device : text.index('[[device]]\nname = "hotspot-1"')]
+    assert refused(text, gone) == ""

@@ -235,9 +235,36 @@ def test_a_confirmation_does_not_count_for_a_text_that_was_written_meanwhile(mac
     desire(machine, 1, "new")
     machine.path.write_text(machine.text("by the technician"))
     machine.do(machine.file.confirmed)
-    assert machine.state == "trying"
+    assert machine.state == "overtaken"  # it has ended: else nothing but a restart would end it
     machine.start()
     assert machine.state == "overtaken"
+    assert machine.path.read_text() == machine.text("by the technician")
+
+
+def test_a_trial_ends_in_time_where_the_old_text_was_put_back_before_a_batch_was_confirmed(machine):
+    desire(machine, 1, "new")
+    machine.path.write_text(machine.text("0"))
+    machine.now_s += TRIAL_S
+    machine.do(machine.file.confirmed)
+    assert machine.state == "rolled_back"
+    assert machine.path.read_text() == machine.text("0")
+
+
+def test_a_calibration_that_is_written_while_a_configuration_is_looked_at_stands(machine):
+    calibrated = machine.text("calibrated")
+
+    def write(path: Path, data: bytes) -> None:
+        write_whole(path, data)
+        if path.name.endswith(".before"):  # the last that is done before the new text is put there
+            file.change_here(machine.text("0"), calibrated, "page")
+
+    file = ConfigurationFile(machine.path, SystemClock(), "boot-1", write)
+    file.begin()
+    asyncio.run(file.desire(Desired(1, machine.text("new"), base=text_digest(machine.text("0")))))
+    assert machine.path.read_text() == calibrated
+    assert file.applied.state.value == "refused"
+    assert "changed at the site" in file.applied.reason
+    assert not file.is_trying
 
 
 @pytest.mark.parametrize("cut_at", range(12))

@@ -244,3 +244,23 @@ def test_the_password_is_the_file_without_its_line_break(tmp_path):
     assert password(Broker()) is None
     with pytest.raises(ConfigurationError, match="missing"):
         password(Broker(password_file=str(tmp_path / "missing")))
+
+
+def test_a_broker_file_that_is_a_pipe_or_without_end_is_refused_and_never_waited_for(
+    tmp_path, certificates
+):
+    pipe, zero = str(tmp_path / "pipe"), "/dev/zero"
+    os.mkfifo(pipe)
+    ca, certificate, key = map(str, certificates["gateway"])
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * (64 * 1024 + 1))
+    for file, said in ((pipe, "not a plain"), (zero, "not a plain"), (str(large), "larger than")):
+        with pytest.raises(ConfigurationError, match=rf"{said}.*broker\.password_file"):
+            password(Broker(password_file=file))
+        for tls in (Tls(ca, file, key), Tls(ca, certificate, file)):
+            with pytest.raises(ConfigurationError, match=rf"{said}.*broker\.tls") as error:
+                ssl_context(Broker(tls=tls))
+            assert error.value.source == file
+    for file in (pipe, zero):
+        with pytest.raises(ConfigurationError, match=r"not a plain.*broker\.tls\.ca_file"):
+            ssl_context(Broker(tls=Tls(file, certificate, key)))
