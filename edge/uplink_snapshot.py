@@ -2,7 +2,8 @@
 
 In: lines as they are accepted. Out: payloads without a key: written, never confirmed, since the
 same readings wait in the outbox as well. Only accepted readings are in it, so that the database
-never has one that the ledger doesn't.
+never has one that the ledger doesn't. An event with a number of its own isn't: the outbox may have
+moved it on by a millisecond, and where it was first there is another one's point.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ class LastReadings:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, str], tuple[int, str]] = {}
+        self._numbered: set[tuple[str, str]] = set()
 
     def take(self, lines: Iterable[Line]) -> None:
         """Lines that were just accepted."""
         for line in lines:
             self._take(line.device, line.kind, line.time_ms, line.text)
+            if line.number:
+                self._numbered.add((line.device, line.kind))
 
     def recall(self, payload: bytes) -> None:
         """A batch that was sealed before this process began."""
@@ -40,7 +44,7 @@ class LastReadings:
 
     def batches(self) -> list[bytes]:
         """Payloads of all of them."""
-        texts = [text for _, text in self._lines.values()]
+        texts = [text for key, (_, text) in self._lines.items() if key not in self._numbered]
         starts = range(0, len(texts), LINES_A_BATCH)
         return [encode_batch(texts[start : start + LINES_A_BATCH]) for start in starts]
 

@@ -20,10 +20,11 @@ from edge.intake import Intake
 from edge.links import NotAccepted
 from edge.outbox_file import OutboxDamaged
 from edge.outbox_thread import OutboxThread
-from edge.records import Sealed, Tally
+from edge.records import Line, Sealed, Tally
 from edge.sealing import OPEN_MAX, Sealing
 from edge.uplink_snapshot import LastReadings
 from tests.edge.uplink.far_side import until
+from wire.batch import decode_batch
 from wire.clock import SystemClock
 
 BAY = "24e124fffef00001"
@@ -357,3 +358,14 @@ def test_the_ledger_balances_at_every_moment(tmp_path, seed):
             Disk.error = None
 
     run(tmp_path, scenario, event_gather_s=0.001)
+
+
+def test_an_event_with_a_number_of_its_own_is_in_no_snapshot():
+    last = LastReadings()
+    bay = "parking_spot,device=bay-1,site=s,zone=z occupied=1i 1790000000000"
+    paid = "payment,device=t-1,site=s,zone=z amount_idr=2000i 1790000000123"
+    last.take([Line(bay, "bay-1", "parking_spot", 1_790_000_000_000)])
+    last.take([Line(paid, "t-1", "payment", 1_790_000_000_123, number="TX-7")])
+    (payload,) = last.batches()
+    assert decode_batch(payload) == [bay]
+    assert last.newest("t-1", "payment") == paid
