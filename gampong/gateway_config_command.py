@@ -180,10 +180,13 @@ def base_of(desk: Desk, gateway: str) -> str:
     wanted of it before; "" when neither is known."""
     kept = desk.kept(gateway)
     running = text_digest(kept.running) if kept.running else ""
-    if kept.desired is None or (kept.applied and kept.applied.digest == running):
+    if kept.desired is None:
         return running
-    told_last = kept.running_ms >= kept.desired.version * 1000
-    return running if told_last else text_digest(kept.desired.text)
+    wanted = text_digest(kept.desired.text)
+    if kept.applied and kept.applied.digest in (running, wanted):
+        return kept.applied.digest  # the gateway's own word of which of the two it has
+    # A version is its second: what was told in that very second was told before.
+    return running if kept.running_ms >= (kept.desired.version + 1) * 1000 else wanted
 
 
 async def ask(
