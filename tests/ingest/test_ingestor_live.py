@@ -125,7 +125,10 @@ def test_a_database_that_hangs_holds_up_no_acknowledgement(tmp_path, database):
                 await eventually(lambda: acknowledged() == 10, "the broker has its PUBACKs")
                 assert time.monotonic() - began < 7  # 5 s, and room for a busy machine
                 await gateway.nobody_listens()
-                await eventually(lambda: not ingestor.listening, "it has seen its UNSUBACKs")
+                both = ingestor._subscribers
+                await eventually(
+                    lambda: not any(each.subscribed for each in both), "it has seen both UNSUBACKs"
+                )
                 assert not any(gateway.final(sequence) for sequence in range(1, 11))
             finally:
                 os.kill(database.pid, signal.SIGCONT)

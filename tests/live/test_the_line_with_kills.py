@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.line.listening import until
 from tests.live.line import Line
 from tests.processes import Gampong
 from tests.servers import Influxd, Mosquitto
@@ -41,10 +42,17 @@ def kill_something(line: Line, draw: random.Random) -> str:
     """kill -9 of one part, back after a while; what it was."""
     parts: list[Gampong | Mosquitto] = [*line.agents, line.ingestor, line.cloud]
     victim = draw.choice(parts)
+    starts = _starts(victim)
     victim.kill()
     line.world.runs_for(draw.uniform(*DOWN_S))
     victim.start()
+    if victim in line.agents:  # an agent that is told to end before it listens to signals is killed
+        until(lambda: _starts(victim) > starts, f"{victim.name} has started", 30.0)
     return victim.name if isinstance(victim, Gampong) else "broker"
+
+
+def _starts(part: Gampong | Mosquitto) -> int:
+    return part.log.read_text(errors="replace").count("event=started ")
 
 
 @pytest.mark.live
