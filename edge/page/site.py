@@ -67,7 +67,7 @@ class Site:
             "/calibrate": self._calibrate,
             "/scan": self._begin_scan,
             "/scan/write": self._write_found,
-            "/work/stop": self._stop_work,
+            "/stop": self._stop_work,
             "/follow": self._follow,
             "/commission": self._commission,
             "/again": self._again,

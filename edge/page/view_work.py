@@ -52,7 +52,7 @@ def progress(frame: Frame, now: Work | None) -> Markup:
             title,
             tag("progress", max=max(1, now.whole), value=now.done),
             tag("p", f"{text} {now.step}", class_="quiet"),
-            form(frame, "/work/stop", button(words("work.stop"), "danger")),
+            form(frame, "/stop", button(words("work.stop"), "danger")),
         )
     if now.problem:
         said = words.word("work", now.problem).format(detail=now.detail)

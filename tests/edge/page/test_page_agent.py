@@ -77,7 +77,7 @@ def test_a_stranger_sees_the_pin_page_and_nothing_of_the_gateway(site, agent):
         assert "bin-01" not in text
         assert "ahirah" not in text
         assert "Log in" in text or path.startswith("/live")
-    for path in ("/calibrate", "/scan", "/follow", "/commission", "/again", "/work/stop"):
+    for path in ("/calibrate", "/scan", "/follow", "/commission", "/again", "/stop"):
         assert "Log in" in stranger.post(path, device="bin-01")[1]
     assert agent.runs_for(0.1)
 
@@ -209,7 +209,7 @@ def test_a_scan_borrows_the_port_and_gives_it_back_and_no_form_names_another(pho
     ranger.is_silent = True
     phone.post("/scan", port=str(ranger.path), addresses="all")
     wait(shows(phone, "/live/status", "paused: scanning"))
-    phone.post("/work/stop")
+    phone.post("/stop")
     wait(shows(phone, "/live/work", "Stopped"))
     wait(lambda: "paused" not in phone.get("/live/status")[1])
     ranger.is_silent = False
@@ -301,7 +301,7 @@ def test_no_request_of_a_session_is_a_fault_of_the_page(phone, agent, seed):
     draw = random.Random(seed)
     shown = ["/", "/device", "/scan", "/work", "/sheet", "/live/status", "/live/device",
              "/live/way", "/live/work", "/language", "/nope"]  # fmt: skip
-    done = ["/calibrate", "/scan", "/scan/write", "/work/stop", "/follow", "/commission", "/nope"]
+    done = ["/calibrate", "/scan", "/scan/write", "/stop", "/follow", "/commission", "/nope"]
     names = ["device", "name", "target", "height", "anyway", "port", "addresses", "verdict",
              "place", "note", "to"]  # fmt: skip
     values = ["bin-01", "", "empty", "full", "free", "-1", "1e400", "nan", "../../etc/passwd",
@@ -314,7 +314,7 @@ def test_no_request_of_a_session_is_a_fault_of_the_page(phone, agent, seed):
             code, text = phone.post(draw.choice(done), **fields)
         assert code in (200, 404, 409), (code, fields)
         assert "<b></" not in text
-        phone.post("/work/stop")
+        phone.post("/stop")
     assert "event=page_fault" not in agent.log.read_text()
 
 
