@@ -4,8 +4,8 @@
 # sudo deploy/cloud/install.sh --help
 set -eu
 
-say() { echo "install: $*"; }
-stop() { echo "install: $*" >&2; exit 2; }
+here=$(cd "$(dirname "$0")/../.." && pwd)
+. "$here/deploy/setup/release.sh"
 usage() {
     cat <<'TEXT'
 sudo deploy/cloud/install.sh             install, or upgrade to this folder's version
@@ -37,8 +37,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-[ "$(id -u)" = 0 ] || stop "not root. Run: sudo $0"
-here=$(cd "$(dirname "$0")/../.." && pwd)
+need_root
 systemd=no
 [ -d /run/systemd/system ] && systemd=yes
 units=/etc/systemd/system
@@ -57,46 +56,21 @@ if [ "$uninstall" = yes ]; then
     exit 0
 fi
 
-command -v python3 >/dev/null || stop "python3 isn't there. Run: apt-get install python3 python3-venv"
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    stop "$(python3 --version) is too old: 3.11 or later (Debian 12)"
-python3 -c 'import ensurepip' 2>/dev/null || stop "no venv. Run: apt-get install python3-venv"
-free_kb=$(df -Pk /opt | awk 'NR == 2 { print $4 }')
-[ "$free_kb" -gt 600000 ] || stop "less than 600 MB free under /opt. Nothing was changed"
+need_python
+need_room 600
 
 say "1/4: user gampong, /etc/gampong, /var/lib/gampong, /var/backups/gampong"
-getent passwd gampong >/dev/null ||
-    useradd --system --user-group --home-dir /var/lib/gampong --shell /usr/sbin/nologin gampong
-install -d -o root -g gampong -m 0750 $settings
-install -d -o gampong -g gampong -m 0750 /var/lib/gampong
+a_user
 install -d -o root -g root -m 0700 /var/backups/gampong
 
-release=$home/releases/$(date -u +%Y%m%dT%H%M%SZ)
-say "2/4: the program, $release (some minutes)"
-# What is half there never becomes `current`, and is gone after a failure.
-trap 'rm -rf "$release"' EXIT
-trap 'exit 130' INT TERM
-mkdir -p "$release"
-python3 -m venv "$release"
-pip() { "$release/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@"; }
-pip install --require-hashes -r "$here/requirements/cloud.txt"
-# Built in a copy: this folder may be someone else's, or read-only.
-copy=$(mktemp -d)
-tar -C "$here" --exclude=.git --exclude=.venv --exclude=.hypothesis --exclude='*_cache' -cf - . | tar -C "$copy" -xf -
-pip install --no-deps --no-build-isolation "$copy"
-rm -rf "$copy"
-mkdir -p "$release/docs"
-cp "$here/docs/operator.md" "$release/docs/"
-"$release/bin/gampong" --version >/dev/null
-trap - EXIT INT TERM
+say "2/4: the program, into $home/releases (some minutes)"
+make_release cloud.txt operator.md
 
 say "3/4: the services"
-previous=$(readlink "$home/current" 2>/dev/null || true)
 mkdir -p $units
 for each in "$here"/deploy/cloud/gampong-*; do
     sed "s|@RUN@|$home/current|" "$each" >"$units/$(basename "$each")"
 done
-switch() { ln -sfn "$1" "$home/current.new" && mv -T "$home/current.new" "$home/current"; }
 switch "$release"
 ln -sfn "$home/current/bin/gampong" /usr/local/bin/gampong
 [ $systemd = yes ] && systemctl daemon-reload
@@ -137,9 +111,9 @@ stay_up() {
     done
 }
 if start && stay_up; then
-    find "$home/releases" -mindepth 1 -maxdepth 1 ! -path "$release" ${previous:+! -path "$previous"} -exec rm -rf {} +
+    forget_older
     say "running:$services"
-elif [ -n "$previous" ] && [ "$previous" != "$release" ]; then
+elif replaces; then
     switch "$previous"
     start || true
     rm -rf "$release"

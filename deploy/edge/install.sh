@@ -3,8 +3,8 @@
 # the new version confirms nothing. sudo deploy/edge/install.sh --help
 set -eu
 
-say() { echo "install: $*"; }
-stop() { echo "install: $*" >&2; exit 2; }
+here=$(cd "$(dirname "$0")/../.." && pwd)
+. "$here/deploy/setup/release.sh"
 usage() {
     cat <<'TEXT'
 sudo deploy/edge/install.sh            install, or upgrade to this folder's version
@@ -32,8 +32,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-[ "$(id -u)" = 0 ] || stop "not root. Run: sudo $0"
-here=$(cd "$(dirname "$0")/../.." && pwd)
+need_root
 systemd=no
 [ -d /run/systemd/system ] && systemd=yes
 
@@ -48,39 +47,15 @@ if [ "$uninstall" = yes ]; then
     exit 0
 fi
 
-command -v python3 >/dev/null || stop "python3 isn't there. Run: apt-get install python3 python3-venv"
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    stop "$(python3 --version) is too old: 3.11 or later (Debian 12, Raspberry Pi OS bookworm)"
-python3 -c 'import ensurepip' 2>/dev/null || stop "no venv. Run: apt-get install python3-venv"
-free_kb=$(df -Pk /opt | awk 'NR == 2 { print $4 }')
-[ "$free_kb" -gt 200000 ] || stop "less than 200 MB free under /opt. Nothing was changed"
+need_python
+need_room 200
 
 say "1/5: user gampong, /etc/gampong, /var/lib/gampong"
 getent group dialout >/dev/null || groupadd --system dialout
-getent passwd gampong >/dev/null ||
-    useradd --system --user-group --groups dialout --home-dir /var/lib/gampong --shell /usr/sbin/nologin gampong
-install -d -o root -g gampong -m 0750 /etc/gampong
-install -d -o gampong -g gampong -m 0750 /var/lib/gampong
+a_user dialout
 
-stamp=$(date -u +%Y%m%dT%H%M%SZ)
-release=$home/releases/$stamp
-say "2/5: the program, $release (a minute or two)"
-# What is half there never becomes `current`, and is gone after a failure.
-trap 'rm -rf "$release"' EXIT
-trap 'exit 130' INT TERM
-mkdir -p "$release"
-python3 -m venv "$release"
-pip() { "$release/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@"; }
-pip install --require-hashes -r "$here/requirements/edge.txt"
-# Built in a copy: this folder may be someone else's, or read-only.
-copy=$(mktemp -d)
-tar -C "$here" --exclude=.git --exclude=.venv --exclude=.hypothesis --exclude='*_cache' -cf - . | tar -C "$copy" -xf -
-pip install --no-deps --no-build-isolation "$copy"
-rm -rf "$copy"
-mkdir -p "$release/docs"
-cp "$here/docs/technician.md" "$release/docs/"
-"$release/bin/gampong" --version >/dev/null
-trap - EXIT INT TERM
+say "2/5: the program, into $home/releases (a minute or two)"
+make_release edge.txt technician.md
 
 say "3/5: does it like the configuration?"
 settings=/etc/gampong/gateway.toml
@@ -92,11 +67,9 @@ if [ -f $settings ]; then
 fi
 
 say "4/5: the service"
-previous=$(readlink "$home/current" 2>/dev/null || true)
 mkdir -p /etc/systemd/system /etc/systemd/journald.conf.d
 sed "s|@RUN@|$home/current|" "$here/deploy/edge/gampong-edge.service" >/etc/systemd/system/gampong-edge.service
 cp "$here/deploy/edge/journald.conf" /etc/systemd/journald.conf.d/gampong.conf
-switch() { ln -sfn "$1" "$home/current.new" && mv -T "$home/current.new" "$home/current"; }
 switch "$release"
 ln -sfn "$home/current/bin/gampong" /usr/local/bin/gampong
 [ $systemd = yes ] && systemctl daemon-reload
@@ -134,13 +107,14 @@ fi
 chgrp gampong /etc/gampong/* && chmod g+r /etc/gampong/*
 systemctl enable --quiet gampong-edge
 systemctl restart gampong-edge || true
-if [ -n "$previous" ] && [ "$previous" != "$release" ]; then
+if replaces; then
     if "$release/bin/gampong" edge confirmed $settings --within "$wait_s"; then
-        find "$home/releases" -mindepth 1 -maxdepth 1 ! -path "$release" ! -path "$previous" -exec rm -rf {} +
+        forget_older
         say "the new version runs; the one before is kept in $previous"
     else
         switch "$previous"
         systemctl restart gampong-edge
+        "$previous/bin/gampong" edge log /var/lib/gampong --note "went back: the new version confirmed nothing" || true
         rm -rf "$release"
         say "the new version confirmed nothing in $wait_s s: back to the one before" >&2
         exit 1
