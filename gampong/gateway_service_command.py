@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
-import signal
+import secrets
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong import service
 from gampong.authority_files import (
     broker_as,
     guarded,
@@ -26,6 +26,7 @@ from gampong.authority_files import (
     serve_lists,
     tell,
 )
+from gampong.log import begin_log
 
 if TYPE_CHECKING:
     from ingest.broker import Door
@@ -56,7 +57,7 @@ def run_renew(args: argparse.Namespace) -> int:
         from ingest.broker import open_door
         from ingest.trust.renewals import Renewals
 
-        _log_to_stderr()
+        begin_log()
         configuration = load(args.file)
         authority = opened(configuration)
         door = open_door(broker_as(configuration, "signer"), str(args.file))
@@ -71,22 +72,18 @@ async def _serve(renewals: Renewals, door: Door) -> None:
     from ingest.trust.signer import Signer
     from wire.clock import SystemClock
 
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    stop = service.stop_on_signals()
     print("ready", flush=True)
-    try:
-        await Signer(renewals, SystemClock(), now).run(door, "gampong-signer")
-    except asyncio.CancelledError:
-        task.uncancel()
+    signer = Signer(renewals, SystemClock(), now)
+    name = f"gampong-signer-{secrets.token_hex(4)}"  # a known one could be taken over
+    await service.run_until(stop, signer.run(door, name))
 
 
 def run_crl(args: argparse.Namespace) -> int:
     """Once; or every so many seconds, where a failure is only said."""
     if not args.every:
         return guarded(lambda: _refresh(load(args.file)))
-    _log_to_stderr()
+    begin_log()
     while True:
         guarded(lambda: _refresh(load(args.file)))
         time.sleep(max(args.every, EVERY_S_MIN))
@@ -114,9 +111,3 @@ def _refresh(configuration: TrustConfiguration) -> int:
     told = tell(configuration, commands) if commands else 0
     code = told or (reload(configuration) if done.changed else 0)
     return code or int(bool(done.problems))
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )

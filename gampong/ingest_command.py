@@ -9,14 +9,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import logging
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gampong import service
-from gampong.secret_files import say_readable, secrets_of
+from gampong.log import begin_log
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
@@ -62,10 +60,9 @@ def run_ingestor(args: argparse.Namespace) -> int:
     from ingest.configuration import read_configuration
     from ingest.stores import StoreError
 
-    _log_to_stderr()
+    begin_log()
     try:
         configuration = read_configuration(args.file)
-        say_readable(secrets_of(configuration))
         door = open_door(configuration.broker, str(args.file))
         asyncio.run(_ingest(configuration, door, SystemClock(args.city_time)))
     except (ConfigurationError, StoreError) as error:
@@ -117,14 +114,11 @@ async def _ingest(configuration: IngestConfiguration, door: Door, clock: SystemC
     from ingest.ingestor import Ingestor
     from ingest.stores.open import open_store
 
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = service.stop_on_signals()
     async with open_store(configuration.store, clock) as store:
         _collect_seldom()
         service.notify("READY=1")
-        service.stay_alive(loop)
+        service.stay_alive(asyncio.get_running_loop())
         ingestor = Ingestor(configuration, door, store, clock)
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_be_watched(configuration, ingestor))
@@ -181,12 +175,6 @@ def _add_city_time(parser: argparse.ArgumentParser) -> None:
         default=REAL_TIME,
         metavar="W:C:R",
         help="at wall time W (ms) it was city time C (ms), which runs R times as fast",
-    )
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
     )
 
 

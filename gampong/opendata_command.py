@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.log import begin_log
+
 if TYPE_CHECKING:
     from dashboards.opendata.configuration import OpenDataConfiguration
     from wire.clock import CityTime
@@ -52,13 +54,12 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def serve(arguments: argparse.Namespace) -> int:
     """Serve; 0 after a signal, 2 when the arguments can't be used."""
     import asyncio
-    import logging
 
     from dashboards.opendata.server import serve as serve_city
     from wire.clock import SystemClock
     from wire.configuration import ConfigurationError
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    begin_log()
     if not arguments.config:
         return _refuse("--config FILE is needed: opendata.toml")
     try:

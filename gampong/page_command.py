@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.log import begin_log
+
 if TYPE_CHECKING:
     from dashboards.configuration import PageConfiguration
     from dashboards.server import Given
@@ -37,12 +39,11 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(arguments: argparse.Namespace) -> int:
     """Serve; 0 after a signal, 2 when the arguments can't be used."""
     import asyncio
-    import logging
 
     from dashboards.server import serve
     from wire.configuration import ConfigurationError
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    begin_log()
     try:
         given = _given(arguments)
         _warn(given, arguments.host)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 from pathlib import Path
 from typing import Any
+
+from gampong import service
 
 
 def configure(subparsers: Any) -> None:
@@ -72,12 +73,9 @@ async def _simulate(arguments: argparse.Namespace, clock: Any, city: Any, faults
         serial=arguments.serial,
         envelope=arguments.envelope,
     )
-    stop, ready = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop, ready = service.stop_on_signals(), asyncio.Event()
     if arguments.seconds is not None:
-        loop.call_later(arguments.seconds, stop.set)
+        asyncio.get_running_loop().call_later(arguments.seconds, stop.set)
     speak = asyncio.Event()
     site = site_broker if any(gateway.by_radio for gateway in city.gateways) else None
     async with asyncio.TaskGroup() as group:

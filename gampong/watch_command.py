@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import secrets
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from gampong import service
-from gampong.secret_files import say_readable, secrets_of
+from gampong.log import begin_log
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
@@ -45,9 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM; 2 when the configuration can't be used."""
     from ingest.stores import StoreError
 
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
+    begin_log()
     try:
         asyncio.run(_serve(arguments.file, SystemClock(arguments.city_time)))
     except (ConfigurationError, StoreError) as error:
@@ -64,26 +60,18 @@ async def _serve(path: Path, clock: SystemClock) -> None:
     from ingest.stores.open import open_store
 
     configuration = read_configuration(path)
-    say_readable(secrets_of(configuration))
     door = open_door(configuration.broker, str(path))
     async with (
         open_store(configuration.store, clock) as store,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
     ):
         watch, delivery = _compose(configuration, store, session, clock)
-        task = asyncio.current_task()
-        assert task is not None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        stop = service.stop_on_signals()
         print("ready", flush=True)
         service.notify("READY=1")
         service.stay_alive(asyncio.get_running_loop())
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(delivery.run())
-                group.create_task(watch.run(door, f"watch-{secrets.token_hex(4)}"))
-        except asyncio.CancelledError:
-            task.uncancel()
+        name = f"watch-{secrets.token_hex(4)}"
+        await service.run_until(stop, delivery.run(), watch.run(door, name))
 
 
 def _compose(
