@@ -309,9 +309,9 @@ class Outbox(OutboxReader):
         if head.boot is None:
             return super()._sendable(head)
         payload = self._payload(head)
-        if payload is None:
+        packed = payload and repack(payload, bool(head.event), self._boots.offsets[head.boot])
+        if not packed:
             return None
-        packed = repack(payload, bool(head.event), self._boots.offsets[head.boot])
 
         def work(now_ms: int) -> Head | None:
             seal_ms = next_seal_ms(self._connection, now_ms)

@@ -15,6 +15,7 @@ from edge.records import Line
 from wire.batch import (
     COMPRESSED_BYTES_MAX,
     RAW_BYTES_MAX,
+    UnknownDictionary,
     decode_batch,
     digest,
     encode_batch,
@@ -80,9 +81,16 @@ def place(entry: Entry, offset: Offset) -> Entry:
     return Entry(f"{head} {time_ms}", time_ms, entry.event)
 
 
-def repack(payload: bytes, event: bool, offset: Offset) -> Packed:
-    """A payload of uptimes as one of Unix times. It fits: `_split` left room for it."""
-    entries = [Entry(text, int(text.rpartition(" ")[2]), event) for text in decode_batch(payload)]
+def repack(payload: bytes, event: bool, offset: Offset) -> Packed | None:
+    """A payload of uptimes as one of Unix times. It fits: `_split` left room for it.
+
+    None for one that a newer version packed, before it went back: it waits for that one.
+    """
+    try:
+        texts = decode_batch(payload)
+    except UnknownDictionary:
+        return None
+    entries = [Entry(text, int(text.rpartition(" ")[2]), event) for text in texts]
     return _packed([place(entry, offset) for entry in entries])
 
 

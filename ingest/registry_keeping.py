@@ -34,6 +34,7 @@ class RegistryKeeping:
         self.connection: Connection | None = None
         self.announced = asyncio.Event()
         self._keeping = asyncio.Lock()
+        self._unkept: set[Path] = set()  # moves that hold in memory alone
 
     async def run(self) -> None:
         """Keep the registry at once when it changes, then with all that came meanwhile: at a city's
@@ -49,10 +50,14 @@ class RegistryKeeping:
         for path, move in await asyncio.to_thread(waiting_moves, self._path):
             if move is None:
                 log.error("event=bad_move file=%s", path.name)
-            elif self._registry.accept(move.device, move.gateway):
-                log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
-                self._counts["moved"] += 1
-                await self._keep_or_try_again()
+            elif path in self._unkept or self._registry.accept(move.device, move.gateway):
+                if path not in self._unkept:
+                    log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
+                    self._counts["moved"] += 1
+                self._unkept.add(path)
+                if not await self._keep_or_try_again():
+                    continue
+                self._unkept.discard(path)
             else:
                 log.warning("event=no_such_claim device=%s gateway=%s", move.device, move.gateway)
             path.unlink(missing_ok=True)
@@ -67,14 +72,17 @@ class RegistryKeeping:
             payload = msgspec.json.encode(self._registry.file.owners)
             await self.connection.publish(REGISTRY_TOPIC, payload, 0, self._refused, retain=True)
 
-    async def _keep_or_try_again(self) -> None:
-        """A full disk ends neither alarms nor the cloud's time: the registry in memory goes on."""
+    async def _keep_or_try_again(self) -> bool:
+        """Whether it is on disk. A full one ends neither alarms nor the cloud's time: the registry
+        in memory goes on."""
         try:
             await self._keep()
         except OSError as error:
             self._counts["not_kept"] += 1
             log.error("event=registry_not_kept why=%r", str(error))
             self.announced.set()
+            return False
+        return True
 
     async def _keep(self) -> None:
         """On disk first, then to the ingestors."""

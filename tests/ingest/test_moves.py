@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
-
-import pytest
 
 from gampong.cli import main
 from ingest.moves import Move, leave_move, waiting_moves
 from ingest.registry import Owner, Registry
 from ingest.registry_file import load_registry, save_registry
+from ingest.registry_keeping import RegistryKeeping
 from tests.ingest.batches import line
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting, toml_of
 from tests.ingest.test_ingestor import letters, stored
 from tests.ingest.test_watch import announce, inventory, watching
-from tests.servers import Mosquitto
 from wire.clock import SystemClock
-
-
-@pytest.fixture
-def broker(tmp_path: Path):
-    with Mosquitto(tmp_path / "mosquitto") as server:
-        yield server
 
 
 def toml(folder: Path, text: str) -> str:
@@ -113,3 +106,30 @@ def test_a_replay_waits_for_the_registry_rather_than_trust_a_claim(
     file = toml(tmp_path, toml_of(configuration(tmp_path, broker, registry="needed")))
     assert main(["ingest", "replay", file]) == 2
     assert "Start gampong watch" in capsys.readouterr().err
+
+
+def test_a_move_that_a_full_disk_could_not_keep_is_asked_for_again_after_a_restart(tmp_path):
+    async def run() -> None:
+        path = tmp_path / "kept" / "registry.json"
+        path.parent.mkdir()
+        registry, counts = Registry(), Counter[str]()
+        for number, gateway in enumerate(("gw-1", "gw-2")):
+            registry.announce(inventory(gateway, "bay-1"), 1_790_000_000_000 + number)
+        save_registry(path, registry.file)
+        keeping = RegistryKeeping(registry, path, SystemClock(), counts)
+        leave_move(path, Move("bay-1", "gw-2"), 1)
+        part = path.with_name(f".{path.name}.part")
+        (part / "x").mkdir(parents=True)  # as good as a full disk, as root too
+        await keeping.accept_moves()
+        await keeping.accept_moves()
+        assert counts == {"moved": 1, "not_kept": 2}
+        assert load_registry(path).owners["bay-1"][-1].gateway == "gw-1"
+        assert len(waiting_moves(path)) == 1
+        (part / "x").rmdir()
+        part.rmdir()
+        await keeping.accept_moves()
+        assert load_registry(path).owners["bay-1"][-1].gateway == "gw-2"
+        assert waiting_moves(path) == []
+        assert counts["moved"] == 1
+
+    asyncio.run(run())

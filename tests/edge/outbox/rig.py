@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import zstandard
+
 from edge.configuration import OutboxSettings
 from edge.outbox import Outbox
 from edge.records import Line, Sealed
-from wire.batch import decode_batch
+from wire.batch import DICTIONARY_ID, decode_batch, dictionary
 from wire.messages import Fate, Ledger
 
 START_MS = 1_790_000_000_000
@@ -151,6 +153,14 @@ def fate(sealed: Sealed, rejected: dict[str, int] | None = None) -> Fate:
     rejected = rejected or {}
     stored = sealed.readings - sum(rejected.values())
     return Fate(sealed.key.sequence, sealed.key.digest, stored, rejected)
+
+
+def by_another_dictionary(raw: bytes) -> bytes:
+    """Compressed with one that this version doesn't know."""
+    ours = bytearray(dictionary(DICTIONARY_ID).as_bytes())
+    ours[4:8] = (DICTIONARY_ID + 1000).to_bytes(4, "little")  # RFC 8878, 5: its number
+    theirs = zstandard.ZstdCompressionDict(bytes(ours))
+    return zstandard.ZstdCompressor(dict_data=theirs).compress(raw)
 
 
 def by_device(texts: Iterable[str]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from edge.lanes import BOOTS
-from tests.edge.outbox.rig import START_MS, counts
+from tests.edge.outbox.rig import START_MS, by_another_dictionary, counts
 from wire.batch import decode_batch, digest
 from wire.line import parse_line
 
@@ -213,3 +213,17 @@ def test_a_full_batch_of_uptimes_still_fits_the_wire_when_it_is_placed(rig):
     placed = rig.outbox.waiting(0, 99)
     assert sum(batch.readings for batch in placed) == len(times(placed)) == 20_000
     assert rig.outbox.ledger(Counter(), 0).balanced
+
+
+def test_a_batch_of_a_newer_version_waits_for_it_and_the_others_are_sent(rig):
+    theirs, ours = uptime_line(rig), uptime_line(rig)
+    rig.seal([theirs])
+    rig.seal([ours])
+    newer = by_another_dictionary(f"{theirs.text}\n".encode())
+    for table in ("payloads", "batches"):
+        sql = f"UPDATE {table} SET digest = ? WHERE sequence = 1"
+        rig.outbox._connection.execute(sql, (digest(newer),))
+    rig.outbox._connection.execute("UPDATE payloads SET payload = ? WHERE sequence = 1", (newer,))
+    rig.outbox.set_boot_offset(START_MS, "")
+    assert rig.waiting() == [2]
+    assert rig.ledger().waiting == 2
