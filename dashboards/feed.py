@@ -24,6 +24,7 @@ from ingest.stores import Bucket, Query, StoreError
 from ingest.stores.kinds import DEVICE_REGISTRY, GATEWAY_BATCH, GATEWAY_HEALTH
 from ingest.stores.live import Change
 from wire.clock import Clock
+from wire.together import together
 
 POLL_S = 0.2
 HEARTBEAT_S = 1.0
@@ -81,9 +82,9 @@ class Feed:
             try:
                 async with self._open_source() as store:
                     await self._read(store)
-            except* StoreError as errors:
+            except StoreError as error:
                 if not self.board.away:
-                    log.warning("event=store_away reason=%s", errors.exceptions[0])
+                    log.warning("event=store_away reason=%s", error)
                 self.board.away = True
             self.looked.set()
             self._tell()
@@ -96,7 +97,7 @@ class Feed:
         expired. The newest reading of each device, however old, costs a large database seconds.
 
         Raises:
-            StoreError: the store went away (an ExceptionGroup of it, after the first look).
+            StoreError: the store went away.
         """
         health = await store.changes(HEALTH_KINDS, 0, Bucket.HEALTH)
         recent = await self._recent(store, _longest_s(health.changes))
@@ -110,9 +111,8 @@ class Feed:
         recent = await self._recent(store, _longest_s(strangers)) if strangers else []
         self._take(city.changes)
         self.board.recall(recent, self.clock.now_ms())
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._follow_changes(store, health.cursor, city.cursor))
-            group.create_task(self._follow_trend(store))
+        changes = self._follow_changes(store, health.cursor, city.cursor)
+        await together(StoreError, changes, self._follow_trend(store))
 
     async def _follow_changes(self, store: Source, health: int, city: int) -> None:
         """What is new since these cursors."""

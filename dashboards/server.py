@@ -11,44 +11,44 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import msgspec
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
 from nicegui import ui
-from starlette.types import ASGIApp
 
 from dashboards.answers import Answers
+from dashboards.archive import Archive
 from dashboards.configuration import PageConfiguration
 from dashboards.feed import Feed
 from dashboards.operators.account_file import MEMORY, open_file
 from dashboards.operators.accounts import Accounts
 from dashboards.operators.alarms import Alarms
-from dashboards.operators.archive import Archive, Shared
 from dashboards.operators.audit import Audit
 from dashboards.operators.door import Door, entrance_of
 from dashboards.operators.installable import ICON, add_files
 from dashboards.operators.log_in import LogIn
 from dashboards.operators.pages import SECTIONS
 from dashboards.operators.portal import Portal
+from dashboards.operators.scripts import mark_scripts
 from dashboards.operators.sessions import Sessions
+from dashboards.operators.shared import Shared
 from dashboards.operators.sockets import bind_sockets
 from dashboards.page import About
 from dashboards.round_configuration import RoundConfiguration
+from dashboards.serving import Server, listen
 from dashboards.state_text import StateText
 from dashboards.store_file import open_source
 from wire.clock import Clock
 
 _RECONNECT_S = 30.0  # a phone that opens a large city may be busy for long
 _FIRST_LOOK_S = 2.0  # so that the first viewer sees the city at once
-_OPEN_MAX = 4096  # connections at once; the next one is told to come again (503)
+_ASKING_MAX = 64  # questions to the store at once, of all operators
+_PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -62,22 +62,6 @@ class Given:
     wall: Clock
 
 
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us and says when it answers."""
-
-    def __init__(self, config: uvicorn.Config, answering: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._answering = answering
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._answering()
-
-
 async def serve(given: Given, *, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address once it answers.
 
@@ -85,14 +69,11 @@ async def serve(given: Given, *, host: str, port: int, ready: Callable[[str], No
         OSError: the address can't be had.
         ConfigurationError: the accounts' file can't be used.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     accounts = given.configuration.accounts
     with (
         contextlib.closing(open_file(accounts.file or MEMORY)) as file,
-        socket.create_server((host, port), family=family) as listening,
+        listen(host, port) as (listening, address),
     ):
-        bound: int = listening.getsockname()[1]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
         portal = _portal(given, file)
         feed, sessions = portal.feed, portal.sessions
         state, board = (
@@ -102,12 +83,13 @@ async def serve(given: Given, *, host: str, port: int, ready: Callable[[str], No
         feed.listeners |= {state.tell, board.tell}
         log_in = _log_in(given, file, portal)
         app = _application(portal, state, board, log_in)
-        server = _Server(
-            _uvicorn(GZipMiddleware(Door(app, accounts, sessions))), lambda: ready(address)
+        server = Server(
+            GZipMiddleware(Door(app, accounts, sessions)),
+            lambda: ready(address),
+            live=True,
+            proxies=accounts.trusted_proxies,
         )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _end, server)
+        server.end_by_signal()
         async with asyncio.TaskGroup() as group:
             lasting = [feed.run(), state.run(), board.run(), portal.alarms.run()]
             lasting += [sessions.run()] if sessions else []
@@ -126,7 +108,7 @@ def _portal(given: Given, file: sqlite3.Connection) -> Portal:
     configuration, clock = given.configuration, given.clock
     accounts = configuration.accounts
     source = partial(open_source, configuration.store, clock)
-    archive = Archive(source)
+    archive = Archive(source, waiting_max=_ASKING_MAX, patience_s=_PATIENCE_S)
     idle_s, life_s = accounts.idle_minutes * 60, accounts.session_hours * 3600
     sessions = Sessions(file, given.wall, idle_s=idle_s, life_s=life_s) if accounts.file else None
     return Portal(
@@ -149,22 +131,6 @@ def _log_in(given: Given, file: sqlite3.Connection, portal: Portal) -> LogIn | N
         return None
     accounts = given.configuration.accounts
     return LogIn(accounts, Accounts(file), portal.sessions, portal.log, given.wall)
-
-
-def _uvicorn(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        limit_concurrency=_OPEN_MAX,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # the door believes only the proxies it was told of
-        timeout_graceful_shutdown=1,
-    )
-
-
-def _end(server: uvicorn.Server) -> None:
-    server.should_exit = True
 
 
 def _application(portal: Portal, state: Answers, board: Answers, log_in: LogIn | None) -> FastAPI:
@@ -197,6 +163,7 @@ def _application(portal: Portal, state: Answers, board: Answers, log_in: LogIn |
     for section in SECTIONS:
         portal.page(section, SECTIONS)
     bind_sockets()
+    mark_scripts()
     ui.run_with(
         app,
         title="gampong",

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from dashboards.archive import BusyError
 from dashboards.device import Device
 from dashboards.opendata.asking import (
     NAME,
@@ -27,7 +28,7 @@ from dashboards.opendata.city import City
 from dashboards.opendata.entities import KIND_OF, EntityType, entities
 from dashboards.opendata.formats import MEDIA, Format, Table, written
 from dashboards.opendata.guard import PROBLEM, problem
-from dashboards.opendata.history import STEPS, BusyError, History
+from dashboards.opendata.history import STEPS, History
 from dashboards.opendata.public import PUBLIC, fields_of
 from dashboards.opendata.records import moment, record, states_of
 from dashboards.opendata.shelf import Made, Shelf

@@ -12,18 +12,20 @@ holds the token.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import msgspec
 from ckanapi import RemoteCKAN
 from ckanapi.errors import CKANAPIError, NotAuthorized, NotFound, ValidationError
 
 from dashboards.opendata.configuration import CkanSettings
+from wire.small_file import OpenToOthers, read_secret
 
 Record = Mapping[str, object]
 _DETAIL_MAX = 300
+_T = TypeVar("_T")
 
 
 class CkanAway(Exception):
@@ -47,13 +49,33 @@ class Column(msgspec.Struct, frozen=True):
         return {"id": self.id, "type": self.type, **info}
 
 
+class _Named(msgspec.Struct):
+    id: str
+    name: str | None = None
+
+
+class _Dataset(msgspec.Struct):
+    resources: list[_Named]
+
+
+class _Table(msgspec.Struct):
+    fields: list[_Named]
+    records: list[dict[str, Any]] = []
+
+
+class _Made(msgspec.Struct):
+    resource_id: str
+
+
 class Ckan:
     """One CKAN and one dataset of it. A context manager: it holds a connection."""
 
     def __init__(self, settings: CkanSettings) -> None:
         self._settings = settings
         try:
-            token = Path(settings.token_file).read_text(encoding="utf-8").strip()
+            token = read_secret(settings.token_file, "ckan.token_file").decode().strip()
+        except OpenToOthers as error:
+            raise CkanRefuses(str(error)) from error
         except (OSError, UnicodeDecodeError) as error:
             raise CkanRefuses(f"ckan.token_file {settings.token_file}: {error}") from error
         self._remote = RemoteCKAN(settings.url, apikey=token, user_agent="gampong")
@@ -73,8 +95,8 @@ class Ckan:
     def resource(self, name: str) -> str | None:
         """The resource of that name in the dataset, None when there is none yet."""
         if self._resources is None:
-            found = self._call("package_show", {"id": self._settings.dataset})
-            self._resources = {str(one.get("name")): str(one["id"]) for one in found["resources"]}
+            found = self._call("package_show", {"id": self._settings.dataset}, _Dataset)
+            self._resources = {str(one.name): one.id for one in found.resources}
         return self._resources.get(name)
 
     def columns(self, resource: str) -> list[str] | None:
@@ -83,11 +105,12 @@ class Ckan:
             found = self._call(
                 "datastore_search",
                 {"resource_id": resource, "limit": 0, "include_total": False},
+                _Table,
                 missing_is_none=True,
             )
         except _Missing:
             return None
-        return [str(field["id"]) for field in found["fields"]]
+        return [field.id for field in found.fields]
 
     def newest(self, resource: str, column: str) -> str | None:
         """The largest value of a timestamp column, None for an empty table."""
@@ -98,8 +121,14 @@ class Ckan:
             "limit": 1,
             "include_total": False,
         }
-        records = self._call("datastore_search", asked)["records"]
-        return str(records[0][column]) if records else None
+        records = self._call("datastore_search", asked, _Table).records
+        if not records:
+            return None
+        try:
+            datetime.fromisoformat(text := str(records[0].get(column)))
+        except ValueError as error:
+            raise CkanAway(f"{self._settings.url}: {column} isn't a time") from error
+        return text
 
     def make(self, name: str, about: str, columns: Sequence[Column], key: Sequence[str]) -> str:
         """The table of that name with these columns, made or widened; its resource."""
@@ -113,7 +142,7 @@ class Ckan:
             told["resource"] = {"package_id": self._settings.dataset, **described}
         else:
             told |= {"resource_id": resource, "force": True}
-        made = str(self._call("datastore_create", told)["resource_id"])
+        made = self._call("datastore_create", told, _Made).resource_id
         assert self._resources is not None, "the resource was asked for"
         self._resources[name] = made
         return made
@@ -128,15 +157,21 @@ class Ckan:
                 "force": True,
                 "records": [dict(record) for record in records[first : first + step]],
             }
-            self._call("datastore_upsert", asked)
+            self._call("datastore_upsert", asked, dict[str, Any])
 
     def _call(
-        self, action: str, asked: Mapping[str, Any], *, missing_is_none: bool = False
-    ) -> dict[str, Any]:
+        self,
+        action: str,
+        asked: Mapping[str, Any],
+        type_: type[_T],
+        *,
+        missing_is_none: bool = False,
+    ) -> _T:
         settings = self._settings
         how = {"timeout": settings.timeout_s, "verify": settings.ca_file or True}
         try:
             found = self._remote.call_action(action, dict(asked), requests_kwargs=how)
+            return msgspec.convert(found, type_)
         except NotAuthorized as error:
             remedy = f"{settings.token_file} must be of an editor of {settings.dataset}"
             raise CkanRefuses(f"{action}: not authorised: {remedy}") from error
@@ -150,9 +185,13 @@ class Ckan:
             raise CkanRefuses(f"{action}: {why}") from error
         except (CKANAPIError, OSError) as error:  # those of requests are OSErrors
             raise CkanAway(f"{settings.url}: {action}: {_said(error)}") from error
-        if not isinstance(found, dict):
-            raise CkanAway(f"{settings.url}: {action}: no answer of a CKAN")
-        return found
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:  # ckanapi's, msgspec's
+            raise CkanAway(f"{settings.url}: {action}: no answer of a CKAN") from error
 
 
 class _Missing(Exception):

@@ -33,6 +33,7 @@ from devices.kinds import KINDS
 from ingest.stores import Bucket, Query, Row
 from ingest.stores.query import ROWS_MAX
 from wire.clock import Clock
+from wire.small_file import read_secret
 
 COLUMNS = ("kind", "site", "zone", "device", "hour", "field", "unit", "mean", "min", "max", "count")
 _HOUR_MS = 3_600_000
@@ -48,8 +49,9 @@ class Signer:
 
     def __init__(self, certificate: Path, key: Path) -> None:
         try:
+            secret = read_secret(str(key), "--key")
             self._certificate = x509.load_pem_x509_certificate(certificate.read_bytes())
-            found = serialization.load_pem_private_key(key.read_bytes(), password=None)
+            found = serialization.load_pem_private_key(secret, password=None)
         except (OSError, ValueError, TypeError) as error:
             raise ExportError(f"{certificate}, {key}: {error}. Give PEM files") from error
         if not isinstance(found, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):

@@ -98,13 +98,18 @@ def client_of(scope: Scope, proxies: Collection[str]) -> str:
         said = ",".join(Headers(scope=scope).getlist("x-forwarded-for"))
         strangers = (one.strip() for one in reversed(said.split(",")) if one.strip())
         peer = next((one for one in strangers if one not in proxies), peer)
+    return network_of(peer)
+
+
+def network_of(peer: str) -> str:
+    """Whose address it is: itself, or the /64 of IPv6 that one customer has."""
     try:
-        address = ipaddress.ip_address(peer)
+        address = ipaddress.ip_address(peer.partition("%")[0])
     except ValueError:
         return "unknown"
-    if address.version == 6:
-        return str(ipaddress.ip_network(f"{address.compressed.split('%')[0]}/64", strict=False))
-    return str(address)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def problem(status: int, title: str, detail: str = "") -> bytes:

@@ -1,21 +1,17 @@
 """History from the store: one question at a time, a few waiting, the rest sent away at once.
 
-The store's first work is the city's readings, so outsiders share one connection. It is opened when
-it is first needed and again after it went away. A question asks for one page, whose rows are the
-newest of its range; a page never cuts a moment in two, so that the next one begins where it ended.
+A question asks for one page, whose rows are the newest of its range; a page never cuts a moment in
+two, so that the next one begins where it ended.
 """
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack
-
 import msgspec
 
+from dashboards.archive import Archive
 from dashboards.feed import OpenSource
 from dashboards.opendata.public import fields_of
-from dashboards.store_file import Source
-from ingest.stores import Bucket, Query, Row, StoreError
+from ingest.stores import Bucket, Query, Row
 
 WAITING_MAX = 16
 """Questions waiting for their turn; the next one is told to come again (503)."""
@@ -23,10 +19,6 @@ WAITING_MAX = 16
 PATIENCE_S = 15.0
 ROWS_MAX = 1000
 DAY_MS = 86_400_000
-
-
-class BusyError(Exception):
-    """Too many questions at once: come again."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -65,14 +57,10 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class History:
-    """The store behind a queue. `close` it at the end."""
+    """Pages of history from the store. `close` it at the end."""
 
     def __init__(self, open_source: OpenSource) -> None:
-        self._open_source = open_source
-        self._turn = asyncio.Lock()
-        self._waiting = 0
-        self._opened = AsyncExitStack()
-        self._source: Source | None = None
+        self._archive = Archive(open_source, waiting_max=WAITING_MAX, patience_s=PATIENCE_S)
 
     async def ask(self, question: Question, devices: int) -> Page:
         """Answer it; `devices` is how many rows one moment can have at the most.
@@ -81,30 +69,11 @@ class History:
             BusyError: too many are waiting, or the database takes too long.
             StoreError: the store is away, or refuses.
         """
-        if self._waiting >= WAITING_MAX:
-            raise BusyError
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(PATIENCE_S), self._turn:
-                return _page(await self._read(_query(question, devices)), question.limit)
-        except TimeoutError as error:
-            raise BusyError from error
-        finally:
-            self._waiting -= 1
+        return _page(await self._archive.read(_query(question, devices)), question.limit)
 
     async def close(self) -> None:
         """Give the connection back."""
-        self._source = None
-        await self._opened.aclose()
-
-    async def _read(self, query: Query) -> list[Row]:
-        try:
-            if self._source is None:
-                self._source = await self._opened.enter_async_context(self._open_source())
-            return await self._source.read(query)
-        except StoreError:
-            await self.close()
-            raise
+        await self._archive.close()
 
 
 def _query(question: Question, devices: int) -> Query:

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -25,37 +22,16 @@ from dashboards.opendata.guard import Guard, Rates, problem
 from dashboards.opendata.history import History
 from dashboards.opendata.page import HERE, PublicPage, manifest, style
 from dashboards.opendata.shelf import Made, Shelf
+from dashboards.serving import Server, listen
 from dashboards.store_file import open_source
 from dashboards.texts import Language
 from wire.clock import Clock
 
 _FIRST_LOOK_S = 2.0  # so that the first viewer sees the city at once
-_HEAD_BYTES_MAX = 16_384
-_OPEN_MAX = 4096  # connections at once; the next one is told to come again (503)
 _DETAIL_MAX = 200
 _LOOKS = ["GET", "HEAD"]  # monitors ask with HEAD
 _HTML = "text/html; charset=utf-8"
 _ASSETS = {"public.css": "text/css", "public.js": "text/javascript", "icon.svg": "image/svg+xml"}
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us and says when it answers."""
-
-    def __init__(self, config: uvicorn.Config, answering: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._answering = answering
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._answering()
-
-    def end(self) -> None:
-        """Stop serving."""
-        self.should_exit = True
 
 
 async def serve(
@@ -66,28 +42,16 @@ async def serve(
     Raises:
         OSError: the address can't be had.
     """
-    host = settings.host
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, settings.port), family=family, backlog=1024) as listening:
-        bound: int = listening.getsockname()[1]
-        address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/"
+    with listen(settings.host, settings.port) as (listening, address):
         source = partial(open_source, settings.store, clock)
         feed, history = Feed(source, clock), History(source)
-        config = uvicorn.Config(
+        server = Server(
             application(City(feed, settings), history),
-            http="h11",
-            h11_max_incomplete_event_size=_HEAD_BYTES_MAX,
-            limit_concurrency=_OPEN_MAX,
-            log_level="error",  # whoever sends nonsense shouldn't fill the log with it
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
+            lambda: ready(address),
+            live=False,
+            proxies=settings.trusted_proxies,
         )
-        server = _Server(config, lambda: ready(address))
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, server.end)
+        server.end_by_signal()
         async with asyncio.TaskGroup() as group:
             following = group.create_task(feed.run())
             with contextlib.suppress(TimeoutError):

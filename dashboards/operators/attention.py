@@ -8,6 +8,7 @@ from dashboards.operators.alerts_shown import list_words, listed
 from dashboards.operators.context import Context
 from dashboards.operators.parts import STYLE, AlertList
 from dashboards.operators.spoken import Spoken
+from dashboards.operators.styles import add_style
 from dashboards.operators.watch_word import warning
 from dashboards.texts import words
 from ingest.rules import Level
@@ -19,7 +20,7 @@ LOOK_S = 2.0
 def attention_panel(context: Context, limit: int = SHOWN_MAX) -> None:
     """A panel with the worst of what fires and nobody sees to yet, and a link to all of it."""
     spoken = Spoken(context.language, words(context.language), context.zone)
-    ui.add_css(STYLE.read_text(encoding="utf-8"))
+    add_style(STYLE.read_text(encoding="utf-8"))
     with ui.element("section").classes("panel attention"):
         with ui.element("h2"):
             ui.link(context.say("alerts.attention"), "/alerts")

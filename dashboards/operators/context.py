@@ -22,8 +22,8 @@ from nicegui import Client
 from dashboards.configuration import PageConfiguration
 from dashboards.feed import Feed
 from dashboards.operators.alarms import Alarms, in_bounds
-from dashboards.operators.archive import Shared
 from dashboards.operators.audit import Audit, Entry
+from dashboards.operators.shared import Shared
 from dashboards.operators.visitor import NotAllowedError, Role, Visitor
 from dashboards.round_configuration import RoundConfiguration
 from dashboards.texts import Language

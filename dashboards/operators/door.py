@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from pathlib import Path
+from functools import partial
 from urllib.parse import parse_qs, quote, urlsplit
 
 import msgspec
@@ -27,6 +27,7 @@ from dashboards.opendata.guard import client_of, problem
 from dashboards.operators.sessions import Session, Sessions
 from dashboards.operators.visitor import Role, Visitor
 from dashboards.texts import Language
+from wire.small_file import Kept, OpenToOthers, read_secret
 
 PATH_LENGTH_MAX = 2048
 TOKEN_BYTES_MAX = 4096
@@ -69,17 +70,20 @@ LIVE = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """NiceGUI's pages: Vue makes templates into functions in the browser (`unsafe-eval`), Quasar and
-Leaflet write styles. A script needs the answer's own nonce, so none that is smuggled in runs."""
+Leaflet write styles. A script needs the answer's own nonce (`scripts.py`), so none that is smuggled
+in runs."""
 
 DEMO = Visitor("demo", Role.OPERATOR)
 
 
 class Entrance(msgspec.Struct, frozen=True):
-    """How a request came in. `digest` and `form` are its session's, empty without accounts."""
+    """How a request came in. `digest` and `form` are its session's, empty without accounts; `nonce`
+    marks the scripts of this one answer."""
 
     visitor: Visitor
     address: str
     language: Language
+    nonce: str
     digest: bytes = b""
     form: str = ""
 
@@ -98,6 +102,7 @@ class Door:
         self.app = app
         self._settings, self._sessions = settings, sessions
         self._proxies = frozenset(settings.trusted_proxies)
+        self._token = Kept(partial(_read_token, settings.token_file))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -109,7 +114,8 @@ class Door:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, path = Headers(scope=scope), str(scope["path"])
-        answer = _Answer(send, path, language_asked(scope))
+        nonce = secrets.token_urlsafe(18)
+        answer = _Answer(send, path, language_asked(scope), nonce)
         if len(scope["raw_path"]) + len(scope["query_string"]) > PATH_LENGTH_MAX:
             await answer.refuse(414, "The address is too long")
         elif not self._is_ours(headers):
@@ -122,7 +128,7 @@ class Door:
             if session is None and not self._may_pass(scope["method"], path, headers):
                 await _turn_away(answer, scope, headers)
                 return
-            await self.app(self._let_in(scope, headers, session), receive, answer.send)
+            await self.app(self._let_in(scope, headers, session, nonce), receive, answer.send)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -163,9 +169,8 @@ class Door:
         if not self._settings.token_file or scheme.lower() != "bearer":
             return False
         try:
-            with Path(self._settings.token_file).open("rb") as file:
-                token = file.read(TOKEN_BYTES_MAX).strip()
-        except OSError:
+            token = self._token.now()
+        except (OSError, OpenToOthers):
             return False
         said = sent.strip().encode("utf-8", "replace")
         return bool(token) and hmac.compare_digest(_sha(said), _sha(token))
@@ -181,11 +186,14 @@ class Door:
             return not origin or _origin_is_host(headers, origin)
         return _origin_is_host(headers, origin) if origin else site == "same-origin"
 
-    def _let_in(self, scope: Scope, headers: Headers, session: Session | None) -> Scope:
+    def _let_in(
+        self, scope: Scope, headers: Headers, session: Session | None, nonce: str = ""
+    ) -> Scope:
         entrance = Entrance(
             visitor=session.visitor if session else DEMO if self._sessions is None else NOBODY,
             address=client_of(scope, self._proxies),
             language=language_of(scope, headers),
+            nonce=nonce,
             digest=session.digest if session else b"",
             form=session.form if session else "",
         )
@@ -201,12 +209,11 @@ NOBODY = Visitor("", Role.VIEWER)
 
 
 class _Answer:
-    """Puts the headers on an answer, and the nonce into a page of NiceGUI's."""
+    """Puts the headers on an answer."""
 
-    def __init__(self, send: Send, path: str, language: Language | None) -> None:
+    def __init__(self, send: Send, path: str, language: Language | None, nonce: str) -> None:
         self._send, self._path, self._language = send, path, language
-        self._nonce, self._page = "", b""
-        self._start: Message = {}
+        self._nonce = nonce
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -217,20 +224,9 @@ class _Answer:
                 said = f"{LANGUAGE_COOKIE}={self._language}; Path=/; Max-Age=31536000; SameSite=Lax"
                 headers.append("set-cookie", said)
             if headers.get("x-nicegui-content") == "page":
-                self._nonce = secrets.token_urlsafe(18)
                 headers["content-security-policy"] = LIVE.format(nonce=self._nonce)
-                self._start = message
-                return
-            if "content-security-policy" not in headers:
+            elif "content-security-policy" not in headers:
                 headers["content-security-policy"] = STRICT
-        elif self._start:
-            self._page += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            marked = self._page.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
-            MutableHeaders(scope=self._start)["content-length"] = str(len(marked))
-            await self._send(self._start)
-            self._start, message = {}, {**message, "body": marked}
         await self._send(message)
 
     async def refuse(self, status: int, title: str, fields: dict[str, str] | None = None) -> None:
@@ -277,6 +273,10 @@ async def _turn_away(answer: _Answer, scope: Scope, headers: Headers) -> None:
         await answer.refuse(303, "Log in", fields)
     else:
         await answer.refuse(401, "Log in first", {"www-authenticate": "Bearer"})
+
+
+def _read_token(file: str) -> bytes:
+    return read_secret(file, "accounts.token_file", TOKEN_BYTES_MAX).strip()
 
 
 def cookie_name(settings: AccountSettings) -> str:

@@ -16,6 +16,7 @@ from nicegui import ui
 from dashboards.board import Patch
 from dashboards.feed import HEARTBEAT_S
 from dashboards.operators.context import Context, Section
+from dashboards.operators.styles import add_style
 from dashboards.page import style
 from dashboards.panels import AlarmStrip, Banner, Footer, Header, LiveCity, Setting
 from dashboards.texts import Language
@@ -103,8 +104,8 @@ def strip_of(context: Context) -> Strip:
 def frame(context: Context, name: str, setting: Setting, shell: Shell) -> Iterator[None]:
     """The frame of one viewer's page of that section; what the block makes stands in its middle."""
     ui.add_head_html(_HEAD)
-    ui.add_css(style())
-    ui.add_css(STYLE.read_text(encoding="utf-8"))
+    add_style(style())
+    add_style(STYLE.read_text(encoding="utf-8"))
     ui.query(".nicegui-content").classes("bare")
     _feed(context, live=setting.live)
     LiveCity(msgspec.json.encode(setting).decode())

@@ -15,15 +15,16 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from nicegui import Client, ui
 
+from dashboards.archive import Archive
 from dashboards.configuration import PageConfiguration
 from dashboards.feed import Feed
 from dashboards.operators.alarms import Alarms
-from dashboards.operators.archive import Archive, Shared
 from dashboards.operators.audit import Audit
 from dashboards.operators.context import Context, Section
 from dashboards.operators.door import Entrance, entrance_of
 from dashboards.operators.frame import frame, shell_of
 from dashboards.operators.sessions import Sessions
+from dashboards.operators.shared import Shared
 from dashboards.page import About, setting
 from dashboards.round_configuration import RoundConfiguration
 from dashboards.texts import Language, words

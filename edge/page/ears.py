@@ -243,7 +243,7 @@ def entry_of(
 ) -> Entry:
     """A line of the sheet, as the way is now."""
     fields: Mapping[str, Value] = way.values.fields if way.values else {}
-    return Entry(
+    entry = Entry(
         device=way.device.name,
         driver=way.driver.name,
         at_ms=at_ms,
@@ -252,13 +252,21 @@ def entry_of(
         place=place,
         raw=way.heard.raw.data.hex() if way.heard and way.heard.raw else "",
         fields=dict(fields),
+        time_trusted=trusted,
+    )
+    return gone_on(entry, way)
+
+
+def gone_on(entry: Entry, way: Way) -> Entry:
+    """The entry with its reading as far as it has come."""
+    return msgspec.structs.replace(
+        entry,
         point=way.point,
         sequence=way.sequence,
         digest=way.digest.hex(),
         fate=way.fate or Fate.HEARD,
         why=way.why,
         round_trip_ms=way.round_trip_ms,
-        time_trusted=trusted,
     )
 
 

@@ -50,7 +50,7 @@ class Lockout:
 
     def wait_s(self, address: str, now: float) -> float:
         """How long until that address may try (0: now)."""
-        tries = self._tries.get(_neighbours(address), _Tries())
+        tries = self._tries.get(network_of(address), _Tries())
         wait_s = tries.not_before - now
         if len(self._all) == TRIES_OF_ALL:
             wait_s = max(wait_s, self._all[0] + HOUR_S - now)
@@ -58,7 +58,7 @@ class Lockout:
 
     def wrong(self, address: str, now: float) -> bool:
         """One more; whether the address is locked out by it."""
-        name = _neighbours(address)
+        name = network_of(address)
         tries = self._tries.pop(name, _Tries())
         tries.wrong += 1
         self._tries[name] = tries
@@ -73,12 +73,18 @@ class Lockout:
 
     def right(self, address: str) -> None:
         """The address knows it."""
-        self._tries.pop(_neighbours(address), None)
+        self._tries.pop(network_of(address), None)
 
 
 class _Session(msgspec.Struct):
+    """`address`: where it was last used from."""
+
     began: float
     seen: float
+    address: str
+
+    def is_over(self, now: float) -> bool:
+        return now - self.seen > IDLE_S or now - self.began > SESSION_S
 
 
 class Sessions:
@@ -88,25 +94,30 @@ class Sessions:
         self._secret = secrets.token_bytes(32)
         self._there: dict[bytes, _Session] = {}
 
-    def begin(self, now: float) -> str:
+    def begin(self, now: float, address: str = "") -> str:
         """A new session's token."""
         token = secrets.token_urlsafe(32)
         while len(self._there) >= SESSIONS_MAX:
             del self._there[next(iter(self._there))]
-        self._there[_name(token)] = _Session(now, now)
+        self._there[_name(token)] = _Session(now, now, address)
         return token
 
-    def holds(self, token: str, now: float) -> bool:
+    def holds(self, token: str, now: float, address: str = "") -> bool:
         """Whether the session goes on; asking is its use."""
         name = _name(token)
         session = self._there.get(name)
         if session is None:
             return False
-        if now - session.seen > IDLE_S or now - session.began > SESSION_S:
+        if session.is_over(now):
             del self._there[name]
             return False
-        session.seen = now
+        session.seen, session.address = now, address
         return True
+
+    def knows(self, address: str, now: float) -> bool:
+        """Whether a session that goes on was last used from that address."""
+        there = (one for one in self._there.values() if one.address == address)
+        return any(not one.is_over(now) for one in there)
 
     def form_token(self, token: str) -> str:
         """What a form of that session carries, so that no other page can fill it in."""
@@ -147,13 +158,7 @@ def is_own_origin(origin: str, host: str) -> bool:
     return origin.lower() == f"http://{host.strip().lower()}"
 
 
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].removesuffix(".")
-
-
-def _neighbours(address: str) -> str:
+def network_of(address: str) -> str:
     """The address, or all of an IPv6 network of which one person has 2^64."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -162,6 +167,12 @@ def _neighbours(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
         return str(ipaddress.IPv6Network((parsed, 64), strict=False))
     return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].removesuffix(".")
 
 
 def _name(token: str) -> bytes:

@@ -36,7 +36,8 @@ class GatewayPage:
 
     async def serve(self) -> None:
         """Answer until cancelled."""
-        await serve(self.settings.host, self.settings.port, self._site.answer)
+        site = self._site
+        await serve(self.settings.host, self.settings.port, site.answer, site.knows)
 
     def ears(self, sink: Sink) -> Sink:
         return self._sheet.hearing.before(sink)

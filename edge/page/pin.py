@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import secrets
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
+from edge.whole_file import write_whole
+from wire.small_file import read_secret
+
 DIGITS_MIN, DIGITS_MAX = 6, 12
 FILE_BYTES_MAX = 1024
-OTHERS = 0o027
-"""Mode bits that nobody else may have: others none, the group not to write."""
-
 _N, _R, _P, _SIZE = 2**12, 8, 1, 32
 
 
 class PinUnusable(Exception):
-    """The file isn't one, is missing, or can be read by others; the message has the remedy."""
+    """The file isn't one, or is missing; the message has the remedy."""
 
 
 class Pin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,40 +74,22 @@ def write(file: Path, digits: str) -> None:
     Raises:
         OSError: the folder can't be written.
     """
-    part = file.with_name(f".{file.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            with suppress(PermissionError):  # not root: then it is ours anyway
-                os.fchown(out.fileno(), -1, file.parent.stat().st_gid)
-            os.fchmod(out.fileno(), 0o640)
-            out.write(msgspec.json.encode(Pin.of(digits)))
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(file, msgspec.json.encode(Pin.of(digits)), 0o640, file.parent.stat().st_gid)
 
 
 def read(file: Path) -> Pin:
     """The PIN of that file.
 
     Raises:
-        PinUnusable: missing, not such a file, or open to others.
+        PinUnusable: missing, or not such a file.
+        OpenToOthers: others can read it, or write.
     """
     remedy = f"Run: gampong edge pin {file}"
     try:
-        with file.open("rb") as opened:
-            mode = os.fstat(opened.fileno()).st_mode
-            data = opened.read(FILE_BYTES_MAX)
+        data = read_secret(str(file), "page.pin_file", FILE_BYTES_MAX)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise PinUnusable(f"{file}: {why}. {remedy}") from error
-    if mode & OTHERS:
-        raise PinUnusable(
-            f"{file}: mode {mode & 0o777:04o} is open to others. Run: chmod 640 {file}"
-        )
     try:
         pin = msgspec.json.decode(data, type=Pin)
         if len(bytes.fromhex(pin.scrypt)) != _SIZE or not bytes.fromhex(pin.salt):

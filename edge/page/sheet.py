@@ -15,7 +15,7 @@ from edge.commissioning import Entry, Fate, read_sheet, sheet_of, with_entry, wr
 from edge.links import Polled
 from edge.onlooker import Inside
 from edge.page.desk import Desk, Refusing
-from edge.page.ears import Ears, Way, entry_of, outcome
+from edge.page.ears import Ears, Way, entry_of, gone_on, outcome
 from edge.page.position import place_of
 from edge.records import Sealed
 from edge.site_log import What
@@ -114,13 +114,5 @@ class Sheet:
 
     def _renew(self, name: str, way: Way) -> None:
         """An entry's reading went on."""
-        self.entries[name] = msgspec.structs.replace(
-            self.entries[name],
-            point=way.point,
-            sequence=way.sequence,
-            digest=way.digest.hex(),
-            fate=way.fate or Fate.HEARD,
-            why=way.why,
-            round_trip_ms=way.round_trip_ms,
-        )
+        self.entries[name] = gone_on(self.entries[name], way)
         self.news.set()

@@ -29,6 +29,7 @@ from edge.page.texts import LANGUAGE_COOKIE, Language, Words, language_of
 from edge.page.view import Frame
 from edge.page.work import Kind
 from edge.site_log import What
+from wire.small_file import Kept, OpenToOthers
 
 COOKIE = "gampong_page"
 ASSETS = {
@@ -49,6 +50,7 @@ class Site:
         self._desk, self._sheet, self._bench = desk, sheet, bench
         self._lockout, self._sessions = Lockout(), Sessions()
         self._pin: Pin | None = None
+        self._pin_now = Kept(lambda: read(Path(settings.pin_file)))
         self._assets = {at: _asset(at) for at in ASSETS}
         self._shown: dict[str, Callable[[Request, Words, str], Awaitable[bytes]]] = {
             "/": self._status,
@@ -89,7 +91,7 @@ class Site:
         now = self._desk.clock.monotonic()
         self._look_at_pin()
         token = request.cookies.get(COOKIE, "")
-        inside = bool(token) and self._sessions.holds(token, now)
+        inside = bool(token) and self._sessions.holds(token, now, peer.address)
         if request.method == "POST":
             if not is_own_origin(request.headers.get("origin", ""), request.headers["host"]):
                 raise Refused(403, "a form of another page")
@@ -103,6 +105,10 @@ class Site:
         if not inside:
             return self._outside(request, words)
         return await self._show(request, words, token)
+
+    def knows(self, address: str) -> bool:
+        """Whether somebody there is logged in."""
+        return self._sessions.knows(address, self._desk.clock.monotonic())
 
     # For anybody
 
@@ -133,7 +139,7 @@ class Site:
         if not wait_s:
             if self._pin is not None and self._pin.matches(request.form.get("pin", "")):
                 self._lockout.right(peer.address)
-                token = self._sessions.begin(now)
+                token = self._sessions.begin(now, peer.address)
                 await self._desk.log(What.PAGE, text=f"log-in from {peer.address}")
                 return see_other("/", ("Set-Cookie", _cookie(COOKIE, token)))
             problem, code = words("entry.wrong" if self._pin else "entry.unusable"), 403
@@ -148,8 +154,8 @@ class Site:
         """Another PIN counts at once, and ends every session."""
         pin: Pin | None
         try:
-            pin = read(Path(self._settings.pin_file))
-        except PinUnusable as error:
+            pin = self._pin_now.now()
+        except (PinUnusable, OpenToOthers) as error:
             log.error("event=page_without_pin why=%r", str(error))  # a minute's lines are one
             pin = None
         if pin != self._pin:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,11 @@ import msgspec
 from dashboards.board import Patch
 from dashboards.feed import Feed
 from dashboards.states import State
-from dashboards.store_file import open_source
+from dashboards.store_file import Source, open_source
+from ingest.stores import Bucket, StoreError
 from ingest.stores.configuration import SqliteSettings
+from ingest.stores.live import Changes
+from ingest.stores.open import open_store
 from tests.dashboards.small_city import bay, reading, store_lines, whole_city
 from wire.clock import SystemClock
 
@@ -88,6 +91,38 @@ def test_a_store_that_goes_and_comes_back_is_told_and_caught_up(tmp_path):
             back = await heard(patches, lambda patch: not patch.away)
             assert back.read_ms > gone.read_ms
             assert feed.board.devices["bay-01"].state is State.FREE
+
+    asyncio.run(scenario())
+
+
+def test_a_page_that_is_ended_while_its_store_goes_away_ends(tmp_path):
+    async def scenario() -> None:
+        await store_lines(tmp_path / "city.db", whole_city(CLOCK.now_ms()))
+        settings = SqliteSettings(path=str(tmp_path / "city.db"))
+        polls = 0
+
+        class Leaving(Source):
+            """The real one, until its second poll: then it is gone, and a signal comes as well."""
+
+            async def changes(
+                self, kinds: Sequence[str], cursor: int, bucket: Bucket = Bucket.CITY
+            ) -> Changes:
+                nonlocal polls
+                polls += 1 if cursor else 0
+                if polls == 2:
+                    ending.cancel()
+                    raise StoreError("gone")
+                return await super().changes(kinds, cursor, bucket)
+
+        @asynccontextmanager
+        async def leaving() -> AsyncIterator[Source]:
+            async with open_store(settings, CLOCK) as store:
+                yield Leaving(store)
+
+        async with asyncio.timeout(WITHIN_S), asyncio.TaskGroup() as group:
+            ending = group.create_task(Feed(leaving, CLOCK).run())
+        assert ending.cancelled()
+        assert polls == 2
 
     asyncio.run(scenario())
 

@@ -39,7 +39,7 @@ def test_a_token_that_others_may_read_or_guess_is_refused(tmp_path):
     file.write_text("x" * 44)
     assert load(text, "page.toml").accounts.token_file == str(file)
     file.chmod(0o644)
-    with pytest.raises(ConfigurationError, match="chmod 600"):
+    with pytest.raises(ConfigurationError, match="chmod 640"):
         load(text, "page.toml")
 
 

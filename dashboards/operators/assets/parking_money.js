@@ -1,5 +1,5 @@
 // What parking should have brought and what was paid, by zone and day; and the last payments.
-import { age, charted, chosen, city, day, days, difference, number, percent, placeName, placeOf, reckoned, rupiah, t, timeOfDay, title } from "gampong-days";
+import { age, charted, chosen, city, day, days, difference, number, percent, placeName, placeOf, reckoned, rupiah, rupiahScale, t, timeOfDay, title } from "gampong-days";
 
 const COLUMNS = 7;
 
@@ -83,13 +83,13 @@ export default {
       const row = this.found ? (this.rows.find(({ place }) => place === chosen.place) ?? this.rows[0]) : { days: {} };
       const dates = this.found ? this.dates.filter((date) => date >= this.since) : [];
       const of = (name) => dates.map((date) => row.days[date]?.[name] ?? null);
-      const thousands = (value) => number(value / 1000);
+      const scale = rupiahScale(Math.max(0, ...of("expected"), ...of("received")));
       return {
         legend: axis.legend,
         grid: { left: 4, right: 16, top: 44, bottom: 2, containLabel: true },
         tooltip: { trigger: "axis", renderMode: "richText", valueFormatter: (value) => (value === null ? "–" : rupiah(value)) },
         xAxis: axis.category(dates.map((date) => day(date, { day: "numeric", month: "short" })), true),
-        yAxis: axis.value({ min: 0, name: t("parking.thousand"), nameTextStyle: { color: look.ink, align: "left" }, axisLabel: { formatter: thousands } }),
+        yAxis: axis.value({ min: 0, ...scale, nameTextStyle: { color: look.ink, align: "left" } }),
         series: [
           { name: t("parking.expected_idr"), type: "bar", data: of("expected"), color: look.blue },
           { name: t("parking.received_idr"), type: "bar", data: of("received"), color: look.orange,

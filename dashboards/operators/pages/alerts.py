@@ -23,6 +23,7 @@ from dashboards.operators.alerts_shown import (
 from dashboards.operators.context import Context, Section
 from dashboards.operators.parts import STYLE, AlertList, LiveTable, Number, NumberTiles, TableRow
 from dashboards.operators.spoken import Spoken
+from dashboards.operators.styles import add_style
 from dashboards.operators.visitor import NotAllowedError, Role
 from dashboards.operators.watch_word import warning
 from dashboards.texts import words
@@ -70,7 +71,7 @@ class _Page:
 
     def _draw(self) -> None:
         say = self.context.say
-        ui.add_css(STYLE.read_text(encoding="utf-8"))
+        add_style(STYLE.read_text(encoding="utf-8"))
         with ui.element("div").classes("alerts-page grid-page"):
             self.numbers = NumberTiles()
             with _panel(say("alerts.firing")):

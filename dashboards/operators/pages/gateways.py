@@ -9,6 +9,7 @@ from dashboards.operators.gateway_past import Past, gateways_past
 from dashboards.operators.gateways_shown import Shown, gateways_of, shown
 from dashboards.operators.parts import STYLE, FactCards, HoursChart, NumberTiles
 from dashboards.operators.spoken import Spoken
+from dashboards.operators.styles import add_style
 from dashboards.texts import words
 from ingest.stores import StoreError
 
@@ -20,7 +21,7 @@ FOREVER_S = 1e9
 async def build(context: Context) -> None:
     """The page; its cards come at once, and again each two seconds where they differ."""
     say = context.say
-    ui.add_css(STYLE.read_text(encoding="utf-8"))
+    add_style(STYLE.read_text(encoding="utf-8"))
     with ui.element("div").classes("gateways-page grid-page"):
         numbers = NumberTiles()
         cards = FactCards(say("page.no_data"))

@@ -25,6 +25,7 @@ from dashboards.operators.parts import (
     TableRow,
 )
 from dashboards.operators.spoken import Spoken
+from dashboards.operators.styles import add_style
 from dashboards.texts import words
 from devices.kinds import Kind
 from ingest.stores import StoreError
@@ -61,7 +62,7 @@ class _Panel:
 async def build(context: Context) -> None:
     """A panel for each kind that is there; one that comes later gets its own when it does."""
     spoken = Spoken(context.language, words(context.language), context.zone)
-    ui.add_css(STYLE.read_text(encoding="utf-8"))
+    add_style(STYLE.read_text(encoding="utf-8"))
     panels: dict[str, _Panel] = {}
     page = ui.element("div").classes("more-page grid-page")
     with page:

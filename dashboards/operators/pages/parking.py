@@ -17,6 +17,7 @@ from dashboards.operators.days_panels import (
 )
 from dashboards.operators.payments_today import payments_today
 from dashboards.operators.reckoning import ParkingQuestion
+from dashboards.operators.styles import add_style
 from dashboards.operators.workshop import Told, workshop_of
 from devices.kinds import PAYMENT
 from ingest.stores import StoreError
@@ -28,7 +29,7 @@ PAYMENTS_EVERY = 30  # looks, for payments that came late
 
 async def build(context: Context) -> None:
     """What is now moves in the browser; what was is reckoned in a process of its own."""
-    ui.add_css(STYLE)
+    add_style(STYLE.read_text(encoding="utf-8"))
     days, payments = Days("parking"), Days("payments")
     with ui.element("div").classes("days-page parking-page"):
         with ui.element("div").classes("days-side"):

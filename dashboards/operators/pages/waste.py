@@ -18,6 +18,7 @@ from dashboards.operators.days_panels import (
     WasteBank,
 )
 from dashboards.operators.reckoning import Round, RoundQuestion, WasteQuestion
+from dashboards.operators.styles import add_style
 from dashboards.operators.visitor import Role
 from dashboards.operators.workshop import Workshop, workshop_of
 from dashboards.panels import STREETS
@@ -29,7 +30,7 @@ ROUND = "round"
 
 async def build(context: Context) -> None:
     """What is now moves in the browser; what was is reckoned in a process of its own."""
-    ui.add_css(STYLE)
+    add_style(STYLE.read_text(encoding="utf-8"))
     days = Days("waste")
     with ui.element("div").classes("days-page waste-page"):
         BinsNow()

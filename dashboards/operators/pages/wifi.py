@@ -8,6 +8,7 @@ from dashboards.operators.context import Context, Section
 from dashboards.operators.corner_book import CornerBook, Picture
 from dashboards.operators.parts import STYLE, HoursChart, LiveTable, NumberTiles
 from dashboards.operators.spoken import Spoken
+from dashboards.operators.styles import add_style
 from dashboards.operators.wifi_shown import Shown, corners_of, shown
 from dashboards.texts import words
 from ingest.stores import StoreError
@@ -21,7 +22,7 @@ MONTH_COLUMNS = ("corner", "month", "internet", "access_point", "unknown", "prom
 async def build(context: Context) -> None:
     """The page; its numbers come at once, and again each two seconds where they differ."""
     say = context.say
-    ui.add_css(STYLE.read_text(encoding="utf-8"))
+    add_style(STYLE.read_text(encoding="utf-8"))
     with ui.element("div").classes("wifi-page grid-page thirds"):
         numbers = NumberTiles()
         with _panel(say("wifi.people_by_hour")):

@@ -13,6 +13,7 @@ from dashboards.grafana.plan import within
 from gampong.cli import main
 from tests.dashboards.grafana.built import CONFIGURATION, whole
 from tests.dashboards.grafana.grafana_stand_in import TOKEN, State, grafana_stand_in
+from tests.secret_file import write_secret
 from tests.servers import free_port
 
 
@@ -23,11 +24,11 @@ class Operator:
         self.folder, self.state, self.url, self._capsys = folder, state, url, capsys
         text = CONFIGURATION.read_text(encoding="utf-8")
         for name in ("influxdb-read.token", "telegram.token", "webhook.password"):
-            (folder / name).write_text(f"secret of {name}\n")
+            write_secret(folder / name, f"secret of {name}\n")
         self.config = folder / "dashboards.toml"
         self.config.write_text(text.replace("/etc/gampong/", f"{folder}/"))
         self.token = folder / "grafana.token"
-        self.token.write_text(f"{TOKEN}\n")
+        write_secret(self.token, f"{TOKEN}\n")
 
     def push(self, *words: str) -> tuple[int, str]:
         """Exit code, and what was said on both streams."""

@@ -24,6 +24,7 @@ from ingest.stores.open import open_store
 from tests.dashboards.grafana.built import whole
 from tests.dashboards.grafana.expected import EXPECTED, Answer, Cell, span
 from tests.dashboards.grafana.week import DAY_MS, HOUR_MS, MINUTE_MS, Week, close
+from tests.secret_file import write_secret
 from tests.servers import Influxd
 from wire.clock import SystemClock
 
@@ -195,7 +196,7 @@ def test_check_asks_the_database_and_says_what_it_lacks(
     assert main([*words, "--site", "pasar-lain"]) == 1
     assert "no site 'pasar-lain'" in capsys.readouterr().out
     stranger = tmp_path / "token"
-    stranger.write_text("wrong")
+    write_secret(stranger, "wrong")
     assert main([*words[:-1], str(stranger)]) == 1
     assert "doesn't take this token" in capsys.readouterr().out
 
@@ -205,7 +206,7 @@ def test_check_says_which_panels_of_an_empty_bucket_have_no_answer(
 ) -> None:
     with Influxd(tmp_path / "influxd") as server:
         token = tmp_path / "token"
-        token.write_text(server.token)
+        write_secret(token, server.token)
         words = ["dashboards", "check", "--influx-url", server.url, "--token-file", str(token)]
         assert main(words) == 1
         assert "database not found: city_health" in capsys.readouterr().out

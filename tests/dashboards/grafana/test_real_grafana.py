@@ -32,6 +32,7 @@ from tests.dashboards.grafana.built import configuration
 from tests.dashboards.grafana.expected import span
 from tests.dashboards.grafana.test_questions import fill
 from tests.dashboards.grafana.week import MINUTE_MS, Week
+from tests.secret_file import write_secret
 from tests.servers import Influxd, Server, find
 
 pytestmark = pytest.mark.live
@@ -86,8 +87,8 @@ def city(tmp_path_factory: pytest.TempPathFactory, request: Any) -> Iterator[Any
     with Influxd(folder / "influxd") as influxd:
         week = Week(request.config.option.seed, time.time_ns() // 1_000_000)
         asyncio.run(fill(make_buckets(influxd, folder), week.lines()))
-        (folder / "telegram.token").write_text("1:x")
-        (folder / "webhook.password").write_text("x")
+        write_secret(folder / "telegram.token", "1:x")
+        write_secret(folder / "webhook.password", "x")
         own = configuration()
         own = msgspec.structs.replace(
             own,

@@ -17,6 +17,7 @@ from tests.dashboards.opendata.public_process import toml
 from tests.dashboards.opendata.test_opendata_api import hours
 from tests.dashboards.small_city import tags
 from tests.ingest.stores.databases import Database
+from tests.secret_file import write_secret
 from tests.servers import free_port
 from wire.clock import SystemClock
 
@@ -42,7 +43,7 @@ class Desk:
         self.folder, self._capture = folder, capture
         self.database = Database(SqliteSettings(path=str(folder / "city.db")))
         self.write(Bucket.HOURLY, *hours(NOW_MS, 30))
-        (folder / "ckan.token").write_text(TOKEN + "\n")
+        write_secret(folder / "ckan.token", TOKEN + "\n")
 
     def write(self, bucket: Bucket, *lines: str) -> None:
         async def put(store: Any) -> None:

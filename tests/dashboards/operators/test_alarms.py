@@ -11,14 +11,15 @@ import msgspec
 import pytest
 from nicegui import Client
 
+from dashboards.archive import Archive
 from dashboards.configuration import PageConfiguration
 from dashboards.feed import Feed
 from dashboards.operators.account_file import MEMORY, open_file
 from dashboards.operators.alarms import WORDS_MAX, Alarms
-from dashboards.operators.archive import SHARED_MAX, Archive, Shared
 from dashboards.operators.audit import Audit
 from dashboards.operators.context import Context
 from dashboards.operators.portal import sayer
+from dashboards.operators.shared import SHARED_MAX, Shared
 from dashboards.operators.visitor import NotAllowedError, Role, Visitor
 from dashboards.store_file import open_source
 from dashboards.texts import Language
@@ -37,7 +38,7 @@ def context(tmp_path, role: Role, desk: str = "alerts.json") -> Context:
     settings = SqliteSettings(path=str(tmp_path / "city.db"))
     clock = SystemClock()
     source = partial(open_source, settings, clock)
-    archive = Archive(source)
+    archive = Archive(source, waiting_max=16, patience_s=60)
     return Context(
         feed=Feed(source, clock),
         source=archive,

@@ -14,11 +14,14 @@ import httpx
 import pytest
 import websockets
 from nicegui import __version__ as nicegui_version
+from nicegui.client import templates
 from starlette.types import Message, Receive, Scope, Send
 from websockets.typing import Origin
 
 from dashboards.configuration import AccountSettings
 from dashboards.operators.door import HEADERS, Door
+from dashboards.operators.pages import SECTIONS
+from dashboards.operators.scripts import mark_scripts
 from tests.dashboards.operators.entrance_rig import PASSWORD, hidden
 from tests.dashboards.page_process import COMMAND, ROOT, account, page, page_with_accounts
 from tests.dashboards.small_city import store_now, whole_city
@@ -177,11 +180,25 @@ def test_every_answer_has_the_headers_and_a_page_has_no_script_without_its_nonce
             assert "default-src 'none'" in policy
             assert "unsafe-inline" not in scripts
             assert "server" not in answer.headers
-        home = operator.get("/")
-        nonce = home.headers["content-security-policy"].partition("'nonce-")[2].partition("'")[0]
-        assert len(nonce) >= 20
-        assert home.text.count("<script") == home.text.count(f'<script nonce="{nonce}"') > 3
-        assert operator.get("/").headers["content-security-policy"].count(nonce) == 0
+        for path in (*(section.path for section in SECTIONS), "/nowhere"):
+            opened = operator.get(path)
+            nonce = opened.headers["content-security-policy"].partition("'nonce-")[2][:24]
+            assert len(nonce) == 24
+            marked = opened.text.count(f'<script nonce="{nonce}"')
+            assert opened.text.count("<script") == marked > 3, path
+            assert operator.get(path).headers["content-security-policy"].count(nonce) == 0
+
+
+def test_a_script_that_comes_with_a_pages_text_has_no_nonce():
+    mark_scripts()
+    smuggled = "<script>window.owned = 1</script>"
+    request = {"scope": {"gampong": {"nonce": "of-this-answer"}}}
+    filled = ("title", "head_html", "body_html", "elements", "vue_config", "imports", "prefix")
+    page = templates.env.get_template("index.html").render(
+        request=request, **dict.fromkeys(filled, smuggled), dark="None", translations={}
+    )
+    assert page.count(smuggled) >= len(filled) - 1  # the title is text
+    assert page.count('<script nonce="of-this-answer"') == page.count("<script ") > 3
 
 
 def test_the_address_can_be_no_prefix_of_a_strangers_choosing(running):

@@ -13,6 +13,7 @@ from dashboards.operators.door import HEADERS, STRICT
 from dashboards.operators.log_in import safe_next
 from dashboards.operators.visitor import Role
 from tests.dashboards.operators.entrance_rig import HOST, PASSWORD, Rig, hidden, log_in, run, send
+from tests.secret_file import write_secret
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ def test_an_api_says_401_and_not_a_page(rig):
 
 def test_who_sends_the_token_reads_the_state_and_nothing_else(tmp_path):
     file = tmp_path / "state.token"
-    file.write_text("rahasia-rahasia-rahasia-1\n")
+    write_secret(file, "rahasia-rahasia-rahasia-1\n")
     rig = Rig(tmp_path, token_file=str(file))
 
     async def story() -> None:
@@ -269,6 +270,14 @@ def test_who_sends_the_token_reads_the_state_and_nothing_else(tmp_path):
             assert (await browser.get("/parking")).status_code == 303
             file.write_text("rahasia-rahasia-rahasia-2\n")
             assert (await browser.get("/api/state")).status_code == 401
+            browser.headers["authorization"] = "Bearer rahasia-rahasia-rahasia-2"
+            assert (await browser.get("/api/state")).status_code == 200
+            file.chmod(0o646)
+            file.write_text("from somebody else\n")  # isn't taken up
+            assert (await browser.get("/api/state")).status_code == 200
+            browser.headers["authorization"] = "Bearer from somebody else"
+            assert (await browser.get("/api/state")).status_code == 401
+            file.chmod(0o600)
             file.write_text("")
             browser.headers["authorization"] = "Bearer "
             assert (await browser.get("/api/state")).status_code == 401

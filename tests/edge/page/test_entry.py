@@ -110,6 +110,18 @@ def test_nobody_is_in_with_a_token_that_was_ended_or_made_up():
     assert not sessions.holds(token, 0.0)
 
 
+def test_an_address_is_known_while_its_session_goes_on():
+    sessions = Sessions()
+    token = sessions.begin(0.0, STRANGER)
+    assert sessions.knows(STRANGER, 1.0)
+    assert sessions.holds(token, 1.0, PHONE)  # it has another address now
+    assert sessions.knows(PHONE, 1.0)
+    assert not sessions.knows(STRANGER, 1.0)
+    assert not sessions.knows(PHONE, IDLE_S + 2.0)
+    sessions.end(token)
+    assert not sessions.knows(PHONE, 1.0)
+
+
 def test_a_forms_token_is_that_sessions_and_that_processs():
     sessions = Sessions()
     mine, theirs = sessions.begin(0.0), sessions.begin(0.0)

@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 
 from edge.page.entry import TRIES
-from edge.page.pin import write
+from edge.page.pin import Pin, write
 from edge.site_log import What, read_log
 from tests.edge.page.rig import PIN, Phone, Ranger, Site
 from tests.edge.uplink.far_side import FarSide, confirm, ignore, until
@@ -100,6 +101,19 @@ def test_another_pin_counts_at_once_and_ends_every_session(site, phone):
     assert phone.get("/sheet")[0] == 401
     assert phone.enter(PIN)[0] == 403
     assert phone.enter("314159")[0] == 200
+
+
+def test_a_pins_file_that_becomes_open_to_others_is_not_read_again(site, phone, agent):
+    file = site.folder / "page.pin"
+    write(file, "314159")
+    assert phone.enter("314159")[0] == 200
+    file.chmod(0o644)
+    file.write_bytes(msgspec.json.encode(Pin.of("222333")))  # by whoever may write there
+    assert phone.get("/sheet")[0] == 200
+    other = Phone(site.port)
+    assert other.enter("222333")[0] == 403
+    assert other.enter("314159")[0] == 200
+    assert "event=secret_not_read_again" in agent.log.read_text()
 
 
 def test_a_missing_pin_lets_nobody_in_and_says_what_to_do(site, phone):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.page.pin import Pin, PinUnusable, draw, is_guessable, is_pin, read, write
+from wire.small_file import OpenToOthers
 
 
 def command(file: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -52,7 +53,7 @@ def test_a_file_that_others_can_read_or_write_is_refused_with_the_remedy(tmp_pat
     file = tmp_path / "page.pin"
     write(file, "902714")
     file.chmod(mode)
-    with pytest.raises(PinUnusable, match="chmod 640"):
+    with pytest.raises(OpenToOthers, match="chmod 640"):
         read(file)
 
 

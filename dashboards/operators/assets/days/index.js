@@ -32,6 +32,17 @@ export function rupiah(amount) {
   return `Rp ${number(Math.round(amount))}`;
 }
 
+// What an axis of amounts is written in: no step of it is less than one of these, so no two of its
+// labels are alike, however small the amounts.
+export function rupiahScale(most) {
+  const [unit, name] = most < 1e4 ? [1, "rupiah"] : most < 1e7 ? [1e3, "thousand"] : [1e6, "million"];
+  return {
+    name: t(`parking.${name}`),
+    minInterval: unit,
+    axisLabel: { formatter: (value) => number(Math.round(value / unit)) },
+  };
+}
+
 // With its sign: what is missing is red and begins with a minus.
 export function difference(amount) {
   const sign = amount > 0 ? "+" : amount < 0 ? "−" : "";
