@@ -25,7 +25,7 @@ from bench import peers
 from bench.agent_load import BROKER, TheirServer
 from bench.cloud import Cloud
 from bench.environment import environment
-from bench.gateway import NAME, write_gateway
+from bench.gateway import write_bus_gateway, write_gateway
 from bench.processes import used
 from bench.result import AtMost, Figure, Result, Row, options, publish
 from bench.running import Running, gampong, python
@@ -38,35 +38,9 @@ from wire.clock import CityTime, SystemClock
 SPEED = 10
 SETTLE_CITY_S = 130
 METHOD = " ".join(str(__doc__).partition("\n\n")[2].split())
-_POLLED = """
-[gateway]
-name = "{name}"
-site = "pasar-mahirah"
-
-[broker]
-port = {port}
-
-[outbox]
-path = "{folder}/outbox.db"
-
-[time]
-trust = "system"
-
-[[link]]
-type = "modbus"
-name = "rs485"
-port = "{bus}"
-"""
-_SLAVE = """
-[[device]]
-name = "bay-{unit:02d}"
-driver = "dfrobot_sen0591"
-link = "rs485"
-unit = {unit}
-poll_interval_s = 60
+_BAY = """poll_interval_s = 60
 heartbeat_s = 30
-bay = {{ occupied_below_mm = 1000 }}
-"""
+bay = { occupied_below_mm = 1000 }"""
 
 
 class Written(msgspec.Struct):
@@ -121,9 +95,7 @@ def polled(folder: Path, seconds: float) -> Written:
         cloud = stack.enter_context(Cloud("127.0.0.1", broker.port))
         units = range(1, DEVICES + 1)
         bus = stack.enter_context(Bus(folder / "ttyBUS", dict.fromkeys(units, FREE_MM)))
-        text = _POLLED.format(name=NAME, port=broker.port, folder=folder, bus=bus.path)
-        file = folder / "gateway.toml"
-        file.write_text(text + "".join(_SLAVE.format(unit=unit) for unit in units))
+        file = write_bus_gateway(folder, broker.port, bus.path, units, _BAY)
         agent = stack.enter_context(_agent(folder, file, _city()))
         agent.runs_for(SETTLE_CITY_S / SPEED)
         syncs = Syncs(agent.pid, folder, stack)

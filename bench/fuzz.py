@@ -11,23 +11,42 @@ Whatever broke once is a line of tests/bench/hostile_inputs.txt, which every tes
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import sys
 import time
 
-from bench import fuzz_devices, fuzz_files, fuzz_http, fuzz_wire
+from bench import (
+    fuzz_answers,
+    fuzz_batches,
+    fuzz_configurations,
+    fuzz_devices,
+    fuzz_far,
+    fuzz_files,
+    fuzz_http,
+    fuzz_operators,
+    fuzz_site,
+    fuzz_wire,
+)
+from bench.fuzz_scratch import Scratch
 from bench.fuzzing import Taker, again, bound_memory, throw, told
 
 COUNT = 1_000_000
 
 
-def takers(scratch: fuzz_files.Scratch) -> list[Taker]:
+def takers(scratch: Scratch) -> list[Taker]:
     """Every one there is."""
     return [
         *fuzz_devices.takers(),
+        *fuzz_batches.takers(),
         *fuzz_wire.takers(),
         *fuzz_http.takers(),
+        *fuzz_configurations.takers(scratch),
+        *fuzz_operators.takers(),
+        *fuzz_far.takers(scratch),
+        *fuzz_answers.takers(),
         *fuzz_files.takers(scratch),
+        *fuzz_site.takers(scratch),
     ]
 
 
@@ -40,7 +59,8 @@ def main() -> int:
     parser.add_argument("--again", nargs=2, metavar=("GROUP/NAME", "HEX"), help="one input")
     given = parser.parse_args()
     bound_memory()
-    scratch = fuzz_files.Scratch()
+    logging.disable(logging.CRITICAL)  # a line for each refusal would be a hundred thousand
+    scratch = Scratch()
     everyone = takers(scratch)
     if given.again:
         name, data = given.again

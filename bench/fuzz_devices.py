@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from bench.fuzzing import Broken, Taker, mutated_serial, mutated_text
+from bench.fuzz_inputs import mutated_serial, mutated_text
+from bench.fuzzing import Broken, Taker
 from devices import chirpstack, milesight_gateway, things_stack
 from devices.driver import Driver, ModbusLink, UartLink, driver_names, load_driver
 from devices.envelope import Uplink

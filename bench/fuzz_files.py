@@ -1,122 +1,73 @@
 """Files that a person, a card or another process may have spoilt, for `bench.fuzz`.
 
-Takers: every configuration (a gateway's may come from afar), the registry, requests of operators,
-dead letters, a damaged outbox, requests for certificates, revocation lists.
+Takers: the registry, requests of operators, dead letters, a backup, a waste bank's book, a damaged
+outbox, requests for certificates, an authority's list.
 """
 
 from __future__ import annotations
 
 import random
-import re
 import sqlite3
-import tempfile
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
+import zstandard
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bench.fuzzing import Broken, Taker, mutated, mutated_text
-from bench.running import ROOT
-from dashboards.configuration import load as load_page
-from dashboards.opendata.configuration import load as load_opendata
+from bench.fuzz_inputs import mutated, mutated_text
+from bench.fuzz_scratch import Scratch
+from bench.fuzzing import Broken, Taker, refusing
 from edge.configuration import OutboxSettings
-from edge.configuration import load_configuration as load_edge
 from edge.outbox import Outbox
 from edge.outbox_file import OutboxError
 from edge.records import Line
-from ingest.configuration import load_configuration as load_ingest
+from gampong.deposit_book import BookError, read_book
+from ingest.alerts.desk import (
+    Acknowledge,
+    Ask,
+    AskSilence,
+    DeskFile,
+    leave_ask,
+    load_desk,
+    waiting_asks,
+)
+from ingest.backup_folder import BackupError, Day, Manifest, lines_of, read_manifest
+from ingest.broker import Door
+from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters, Letter
 from ingest.moves import Move, leave_move, waiting_moves
-from ingest.registry import Registry, RegistryFile
+from ingest.ownership import Ownership
+from ingest.registry import Owner, Registry, RegistryFile
 from ingest.registry_file import load_registry, save_registry
+from ingest.rules.muting import Silence
+from ingest.trust.access import Role
 from ingest.trust.authority import Authority
+from ingest.trust.issued import Issued, TrustError, read_issued
 from ingest.trust.renewals import Renewals
-from ingest.trust.settings import load_configuration as load_trust
 from wire.certificates import CertificateRequest
 from wire.clock import SystemClock
-from wire.configuration import ConfigurationError
+from wire.configuration import Broker, ConfigurationError
 from wire.messages import Inventory, InventoryDevice, pack_message
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 PASSPHRASE = b"for the fuzzer only"
-PAGE = """
-time_zone = "Asia/Jakarta"
-[store]
-type = "sqlite"
-path = "/tmp/city.db"
-[accounts]
-"""
-TRUST = """
-[authority]
-folder = "/tmp/authority"
-city = "banda-aceh"
-[broker]
-host = "mqtt.kota.id"
-"""
-
-
-class Scratch:
-    """A folder in memory that goes with the process."""
-
-    def __init__(self) -> None:
-        shm = Path("/dev/shm")
-        place = shm if shm.is_dir() else None
-        self._folder = tempfile.TemporaryDirectory(prefix="gampong-fuzz-", dir=place)
-        self.path = Path(self._folder.name)
-
-    def file(self, name: str, data: bytes) -> Path:
-        """That file with those bytes."""
-        path = self.path / name
-        path.write_bytes(data)
-        return path
 
 
 def takers(scratch: Scratch) -> list[Taker]:
     """All of them."""
     return [
-        *_configurations(),
         *_cloud_files(scratch),
+        *_desk(scratch),
+        *_books(scratch),
         _outbox(scratch),
         *_certificates(scratch),
     ]
-
-
-def _configurations() -> list[Taker]:
-    loads: dict[str, tuple[Callable[[str, str], object], str]] = {
-        "gateway.toml": (load_edge, _shown("technician.md")),
-        "ingest.toml": (load_ingest, _shown("operator.md")),
-        "opendata.toml": (load_opendata, _shown("opendata.md")),
-        "page.toml": (load_page, PAGE),
-        "authority.toml": (load_trust, TRUST),
-    }
-    return [
-        Taker("configurations", name, [text.encode()], partial(_configured, load), mutated_text)
-        for name, (load, text) in loads.items()
-    ]
-
-
-def _shown(page: str) -> str:
-    """The sample that a page of the documents shows."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    found = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert found, f"docs/{page} shows no configuration"
-    return found[1]
-
-
-def _configured(load: Callable[[str, str], object], data: bytes, _draw: random.Random) -> str:
-    try:
-        load(data.decode("utf-8", "replace"), "fuzz.toml")
-    except ConfigurationError:
-        return "refused"
-    return "taken"
 
 
 def _cloud_files(scratch: Scratch) -> list[Taker]:
@@ -163,6 +114,80 @@ def _cloud_files(scratch: Scratch) -> list[Taker]:
         Taker("files", "operator's move", [move], read_moves, mutated_text),
         Taker("files", "dead letters", [lines], read_letters, mutated_text, 0.3),
     ]
+
+
+def _desk(scratch: Scratch) -> list[Taker]:
+    """What the watch keeps of alerts, what it is asked, what an ingestor hears of the registry."""
+    asks: list[Ask] = [Acknowledge("bin_full", "b-1", "sari", "on my way")]
+    asks.append(AskSilence(5, "sari", "market day", site="pasar"))
+    path = scratch.path / "alerts.json"
+    desk = DeskFile([Silence(5, "sari", "x", device="b-1")])
+    door = Door(Broker(), None, None)
+
+    def ask(data: bytes, _draw: random.Random) -> str:
+        left = leave_ask(path, asks[0], 5)
+        left.write_bytes(data)
+        ((_, found),) = waiting_asks(path)
+        left.unlink()
+        return "taken" if found else "refused"
+
+    def registry(data: bytes, _draw: random.Random) -> str:
+        counters = Counters()
+        heard = Ownership(door, SystemClock(), counters)
+        heard.take(data)
+        heard.owner_of("b-1", 5)
+        return "refused" if counters.noise["registry"] else "taken"
+
+    owners = msgspec.json.encode({"b-1": [Owner("gw-a", 1), Owner("gw-b", 7)]})
+    kept = refusing(lambda data: load_desk(scratch.file("alerts.json", data)), ConfigurationError)
+    return [
+        Taker("files", "alerts.json", [msgspec.json.encode(desk)], kept, mutated_text, 0.3),
+        Taker("files", "ask", [*map(msgspec.json.encode, asks)], ask, mutated_text, 0.3),
+        Taker("files", "registry message", [owners], registry, mutated_text),
+    ]
+
+
+def _books(scratch: Scratch) -> list[Taker]:
+    """A waste bank's book, a backup, what an authority has signed."""
+    manifest = Manifest(1, 5, {"city/parking_spot/2026-11-20": Day({"#occupied": 3}, 3, 9, "ab")})
+    lines = b"parking_spot,device=b occupied=1i 1795136400000000000\n" * 20
+    issued = Issued(name="gw-a", role=Role.GATEWAY, serial="77", from_ms=1, until_ms=10**13)
+    columns = b"deposit,time,bank,waste_kind,weight_kg,points,nama\n"
+    row = b"0001,2026-11-22 09:30,bank-1,plastik,2.5,25,Siti\n"
+    indonesian = b"nomor;waktu;bank;jenis;berat_kg;poin\n7;2026-11-22;b-1;kaca;2,5;3\n"
+    zone = ZoneInfo("Asia/Jakarta")
+    folder = scratch.path / "backup"
+    folder.mkdir()
+
+    def book(data: bytes, _draw: random.Random) -> str:
+        try:
+            found = read_book(data, zone, "bank-1")
+        except BookError:
+            return "refused"
+        for deposit in found.deposits:
+            msgspec.json.encode(deposit.event())
+        return "deposits" if found.deposits else "none"
+
+    def backup(data: bytes) -> Manifest:
+        (folder / "backup.json").write_bytes(data)
+        return read_manifest(folder)
+
+    def day(data: bytes) -> int:
+        return sum(1 for _ in lines_of(scratch.file("day.lines.zst", data)))
+
+    def signed(data: bytes) -> list[Issued]:
+        (folder / "issued.json").write_bytes(data)
+        return read_issued(folder)
+
+    packed = zstandard.ZstdCompressor().compress(lines)
+    return [
+        Taker("files", "book", [columns + row * 3, indonesian], book, mutated_text),
+        Taker("files", "backup", [msgspec.json.encode(manifest)], refusing(backup, BackupError),
+              mutated_text, 0.3),
+        Taker("files", "backup's day", [packed], refusing(day, BackupError), mutated, 0.3),
+        Taker("files", "issued", [msgspec.json.encode([issued])], refusing(signed, TrustError),
+              mutated_text, 0.3),
+    ]  # fmt: skip
 
 
 def _outbox(scratch: Scratch) -> Taker:

@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl
 import h11
 from pydantic import BaseModel, ValidationError
 
-from bench.fuzzing import Broken, Taker, mutated, mutated_text
+from bench.fuzz_inputs import mutated, mutated_text
+from bench.fuzzing import Broken, Taker, refusing
 from dashboards.opendata.asking import (
     AskedError,
     EntitiesQuery,
@@ -140,13 +141,6 @@ def _signatures() -> list[Taker]:
             raise Broken("genuine")
         return "genuine"
 
-    def envelope(data: bytes, _draw: random.Random) -> str:
-        try:
-            opened(data)
-        except NotGenuine:
-            return "refused"
-        return "opened"
-
     def event(data: bytes, draw: random.Random) -> str:
         read = draw.choice((read_json, read_lines))
         heard = read([listener], draw.choice(("payments/p1", "elsewhere")), data)
@@ -157,7 +151,7 @@ def _signatures() -> list[Taker]:
     wrapped = b'{"body":"{\\"a\\":1}","x-signature":"00","x-time":"1795136400"}'
     return [
         Taker("http", "signature", [first + b"\n" + body, b"00\n" + body], judge, mutated_text),
-        Taker("http", "signed envelope", [wrapped], envelope, mutated_text),
+        Taker("http", "signed envelope", [wrapped], refusing(opened, NotGenuine), mutated_text),
         Taker("http", "event", [body, b'{"status":"settled","a":{"b":[1]}}'], event, mutated_text),
     ]
 
@@ -199,13 +193,6 @@ def _snmp() -> list[Taker]:
     request = build_request(GET, b"public", 77, oids)
     answer = bytes((*request,)).replace(bytes((GET,)), bytes((RESPONSE,)), 1)
 
-    def response(data: bytes, _draw: random.Random) -> str:
-        try:
-            parse_response(data)
-        except NotSnmp:
-            return "refused"
-        return "parsed"
-
     def words(data: bytes, draw: random.Random) -> str:
         parse: Callable[[str], object] = draw.choice((parse_oid, host_and_port))
         try:
@@ -215,6 +202,6 @@ def _snmp() -> list[Taker]:
         return "parsed"
 
     return [
-        Taker("snmp", "response", [answer], response, mutated, 2.0),
+        Taker("snmp", "response", [answer], refusing(parse_response, NotSnmp), mutated, 2.0),
         Taker("snmp", "oid and host", [b".1.3.6.1", b"[::1]:161"], words, mutated_text, 0.3),
     ]

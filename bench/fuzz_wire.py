@@ -1,32 +1,21 @@
-"""What gateways and the cloud say to each other, for `bench.fuzz`.
-
-Takers: the guard (batches as they come, and batches whose lines were changed under a true key),
-every message, bundles, MQTT's packets in both directions. The guard's two ways, a batch at once and
-line by line, have to agree.
+"""What gateways and the cloud say to each other, for `bench.fuzz`: every message, bundles, MQTT's
+packets in both directions. Batches are `fuzz_batches`.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import zstandard
 
-from bench.fuzzing import Broken, Taker, mutated, mutated_text
+from bench.fuzz_batches import EPOCH, GATEWAY, NOW_MS
+from bench.fuzz_inputs import mutated, mutated_text
+from bench.fuzzing import Broken, Taker, as_text, refusing
 from ingest.account_points import fields_of
 from ingest.completeness import Mark, Note, account, day_of
-from ingest.guard import (
-    Checked,
-    Limits,
-    Refused,
-    check,
-    cost_of,
-    postpone,
-    sort_out,
-    sort_out_at_once,
-)
 from ingest.health import (
     Heard,
     device_facts,
@@ -35,129 +24,39 @@ from ingest.health import (
     point,
     registry_points,
 )
-from ingest.newcomers import Newcomers
 from ingest.rates import Rates
 from ingest.registry import Registry
 from ingest.stores.kinds import GATEWAY_COMPLETENESS
-from simulators.fleet import FleetGateway
-from wire import mqtt
-from wire.batch import CONTENT_TYPE, RAW_BYTES_MAX, BatchKey, digest, encode_batch
+from wire import messages, mqtt, remote
+from wire.batch import CONTENT_TYPE, BatchKey
 from wire.bundle import BadBundle, Bundle, decode_bundle, encode_bundle
-from wire.line import LINE_PATTERNS
-from wire.messages import (
-    BadMessage,
-    CloudTime,
-    Confirm,
-    Fate,
-    Inventory,
-    InventoryDevice,
-    Ledger,
-    LinkStatus,
-    Place,
-    Status,
-    decode_confirm,
-    decode_message,
-    encode_message,
-    pack_message,
-)
-from wire.mqtt import BadPacket, Message
+from wire.messages import BadMessage, Fate, Inventory, Status, decode_message, encode_message
+from wire.mqtt import BadPacket
 from wire.mqtt_flow import Flights, Inbox
-from wire.remote import Applied, Ask, Command, CommandResult, ConfigurationState, Desired
-
-NOW_MS = 1_795_136_400_000
-GATEWAY = "gw-pasar"
-EPOCH = bytes(range(16))
-LIMITS = Limits()
-NEWCOMERS_A_DAY = 50
 
 
 def takers() -> list[Taker]:
     """All of them."""
-    return [*_batches(), *_messages(), *_watched(), *_packets(), _bundle()]
-
-
-def _lines() -> list[bytes]:
-    gateway = FleetGateway(1, 13, seed=3)
-    texts = [*gateway.lines(NOW_MS), *gateway.lines(NOW_MS - 5_000_000)]
-    return ["".join(f"{line}\n" for line in texts[start : start + 9]).encode() for start in (0, 9)]
-
-
-class _Ingest:
-    """The guard with a registry in which some devices are another gateway's."""
-
-    def __init__(self) -> None:
-        self.newcomers = Newcomers(NEWCOMERS_A_DAY, self._whose)
-
-    def _whose(self, device: str) -> str | None:
-        return "another" if device.endswith("3") else GATEWAY if device.endswith("1") else None
-
-    def owner_of(self, device: str, _time_ms: int) -> str | None:
-        return self._whose(device)
-
-    def judge(self, message: Message) -> str:
-        """What became of it; every line that is written is good, and this gateway's."""
-        judged = check(message, NOW_MS, LIMITS, self.owner_of, self.newcomers)
-        postpone(message)
-        if cost_of(judged, message) <= 0:
-            raise Broken("costs nothing")
-        if isinstance(judged, Checked):
-            for line in judged.lines:
-                kind, _, _ = line.partition(",")
-                plain = line.replace(f",gateway={judged.gateway}", "", 1)
-                if not LINE_PATTERNS[kind].fullmatch(plain):
-                    raise Broken(f"writes {line[:200]!r}")
-            return f"checked{' in part' if judged.rejected else ''}"
-        word = type(judged).__name__.lower()
-        return f"{word} {judged.reason}" if not isinstance(judged, Refused) else word
-
-
-def _batches() -> list[Taker]:
-    ingest = _Ingest()
-    topic = f"gampong/v1/{GATEWAY}/batch"
-
-    def message(payload: bytes, key: bytes | None, where: str = topic) -> Message:
-        user = (("seal_ms", str(NOW_MS)),)
-        return Message(where, payload, 1, False, CONTENT_TYPE, key, user)
-
-    def under_key(data: bytes, draw: random.Random) -> str:
-        payload = zstandard.ZstdCompressor(level=1).compress(data[:RAW_BYTES_MAX])
-        key = BatchKey(EPOCH, draw.randrange(1, 2**53), digest(payload)).pack()
-        _agree(data)
-        return ingest.judge(message(payload, key))
-
-    def as_it_came(data: bytes, draw: random.Random) -> str:
-        true_key = BatchKey(EPOCH, draw.randrange(0, 2**60), digest(data)).pack()
-        key = draw.choice((None, true_key, true_key, data[:32]))
-        where = draw.choice((topic, topic, topic, data[:40].decode("latin-1")))
-        return ingest.judge(message(data, key, where))
-
-    payloads = [encode_batch(raw.decode().splitlines()) for raw in _lines()]
-    return [
-        Taker("batches", "lines", _lines(), under_key, mutated_text, 3.0),
-        Taker("batches", "lines, by bytes", _lines(), under_key, mutated, 2.0),
-        Taker("batches", "payload", payloads, as_it_came, mutated, 2.0),
-    ]
-
-
-def _agree(data: bytes) -> None:
-    """A batch sorted out at once is as if line by line."""
-    at_once = sort_out_at_once(data, GATEWAY, NOW_MS, LIMITS)
-    if at_once is not None:
-        slowly = sort_out(data[:-1].decode("ascii").split("\n"), GATEWAY, NOW_MS, LIMITS)
-        if slowly.rejected or slowly.lines.text != at_once.lines.text:
-            raise Broken("a batch at once isn't what its lines are")
+    return [*_messages(), *_watched(), *_packets(), _bundle()]
 
 
 def _status() -> Status:
-    ledger = Ledger(9, {"range": 1}, 2, 1, 5, 2, 3, {"time": 1}, {"full": 1}, {"garbage": 4})
-    links = (LinkStatus("rs485", "up", {"bay-2:timeout": 3}), LinkStatus("lora", "down", {}, "why"))
+    ledger = messages.Ledger(
+        9, {"range": 1}, 2, 1, 5, 2, 3, {"time": 1}, {"full": 1}, {"garbage": 4}
+    )
+    links = (
+        messages.LinkStatus("rs485", "up", {"bay-2:timeout": 3}),
+        messages.LinkStatus("lora", "down", {}, "why"),
+    )
     return Status(GATEWAY, True, "0.3.0", NOW_MS, EPOCH.hex(), ledger, 3, 17, alarms=("cloned",),
                   links=links, card_life_used=0.25)  # fmt: skip
 
 
 def _inventory() -> Inventory:
-    place = Place(5.55, 95.32)
-    bay = InventoryDevice("bay-1", "parking_spot", "bosch_tps110", "a", 600.0, 1560.0, place, "P 1")
+    place = messages.Place(5.55, 95.32)
+    bay = messages.InventoryDevice(
+        "bay-1", "parking_spot", "bosch_tps110", "a", 600.0, 1560.0, place, "P 1"
+    )
     other = msgspec.structs.replace(bay, name="bin-1", kind="waste_container", place=None)
     return Inventory(GATEWAY, "pasar", 60.0, (bay, other), place, "Pasar")
 
@@ -166,20 +65,22 @@ def _messages() -> list[Taker]:
     said: list[msgspec.Struct] = [
         _status(),
         _inventory(),
-        CloudTime(NOW_MS),
-        Desired(3, '[gateway]\nname = "gw"\n', "0" * 32, "ops"),
-        Applied(3, "0" * 32, ConfigurationState.REFUSED, "no"),
-        Command("c-1", Ask.READ_NOW, NOW_MS, "bay-1", 1.5, "ops"),
-        CommandResult("c-1", True, "bay-1: occupied 1"),
+        messages.CloudTime(NOW_MS),
+        remote.Desired(3, '[gateway]\nname = "gw"\n', "0" * 32, "ops"),
+        remote.Applied(3, "0" * 32, remote.ConfigurationState.REFUSED, "no"),
+        remote.Command("c-1", remote.Ask.READ_NOW, NOW_MS, "bay-1", 1.5, "ops"),
+        remote.CommandResult("c-1", True, "bay-1: occupied 1"),
     ]
-    confirm = Confirm(EPOCH, (Fate(1, b"12345678", 9), Fate(2, b"87654321", 1, {"time": 2}, 5.0)))
+    confirm = messages.Confirm(
+        EPOCH, (Fate(1, b"12345678", 9), Fate(2, b"87654321", 1, {"time": 2}, 5.0))
+    )
     seed = msgspec.msgpack.encode(confirm)
     return [
         *(
-            _message(type(message), encode_message(message), pack_message(message))
+            _message(type(message), encode_message(message), messages.pack_message(message))
             for message in said
         ),
-        Taker("messages", "Confirm", [seed], _refusing(decode_confirm, BadMessage)),
+        Taker("messages", "Confirm", [seed], refusing(messages.decode_confirm, BadMessage)),
     ]
 
 
@@ -230,11 +131,15 @@ def _watched() -> list[Taker]:
 def _storable(lines: Sequence[str]) -> None:
     """Every store takes a whole number of 64 bits, and no infinite one."""
     for line in lines:
-        if any(abs(int(text)) >= 2**63 for text in _WHOLE.findall(line)) or _ENDLESS.search(line):
+        fields = _TEXT.sub('""', line.partition(" ")[2])  # a tag or a text may say anything
+        if any(abs(int(text)) >= 2**63 for text in _WHOLE.findall(fields)) or _ENDLESS.search(
+            fields
+        ):
             raise Broken(f"writes {line[:200]!r}")
 
 
 _WHOLE, _ENDLESS = re.compile(r"=(-?[0-9]+)i"), re.compile(r"=-?(?:inf|nan)\b")
+_TEXT = re.compile(r'"(?:\\.|[^"\\])*"')
 
 
 def _message(type_: type[msgspec.Struct], plain: bytes, packed: bytes) -> Taker:
@@ -256,19 +161,6 @@ def _message(type_: type[msgspec.Struct], plain: bytes, packed: bytes) -> Taker:
         return mutated_text(seeds, draw)
 
     return Taker("messages", type_.__name__, [plain], take, mutate)
-
-
-def _refusing(
-    decode: Callable[[bytes], object], refusal: type[Exception]
-) -> Callable[[bytes, random.Random], str]:
-    def take(data: bytes, _draw: random.Random) -> str:
-        try:
-            decode(data)
-        except refusal:
-            return "refused"
-        return "decoded"
-
-    return take
 
 
 def _packets() -> list[Taker]:
@@ -315,18 +207,11 @@ def _packets() -> list[Taker]:
     return [
         Taker("mqtt", "stream", [stream, sent, greeting, acks, plain], flow, mutated, 3.0),
         Taker("mqtt", "cut anywhere", [stream, sent + acks, plain], split_or_not, mutated, 2.0),
-        Taker("mqtt", "connack", [connack], _refusing(mqtt.read_connack, BadPacket)),
+        Taker("mqtt", "connack", [connack], refusing(mqtt.read_connack, BadPacket)),
     ]
 
 
 def _bundle() -> Taker:
     seed = encode_bundle(Bundle("gw", "pasar", "mqtt.kota.id", 8883, (b"a" * 90,), (b"b" * 90,)))
-
-    def take(data: bytes, _draw: random.Random) -> str:
-        try:
-            decode_bundle(data.decode("utf-8", "replace"))
-        except BadBundle:
-            return "refused"
-        return "decoded"
-
+    take = refusing(lambda data: decode_bundle(as_text(data)), BadBundle)
     return Taker("files", "bundle", [seed.encode()], take, mutated_text)

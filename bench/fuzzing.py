@@ -1,14 +1,16 @@
-"""How hostile inputs are made and thrown: takers, mutations, and what a taker may not do.
+"""How hostile inputs are thrown: takers, and what a taker may not do.
 
 A taker gets bytes and names what became of them. It may refuse by the one exception it promises; it
 may not raise another, take more than `CPU_S_MAX` of CPU time for one input, or make the process
 grow by more than `GROWTH_BYTES_MAX`. Inputs come of seeds (what the taker usually gets), by bytes
-(`mutated`), by words for what people and machines write (`mutated_text`), or by the taker's own
-way, so that what lies under a checksum or a compression is reached too. One number replays a run.
+(`mutated`), by words for what people and machines write (`mutated_text`; both `fuzz_inputs`), or by
+the taker's own way, so that what lies under a checksum or a compression is reached too. One number
+replays a run.
 """
 
 from __future__ import annotations
 
+import csv
 import random
 import resource
 import signal
@@ -26,17 +28,17 @@ import zstandard
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from bench.fuzz_inputs import mutated
 from devices.reading import Undecodable
 
 CPU_S_MAX = 1.0
 GROWTH_BYTES_MAX = 256 * 1024 * 1024
 ADDRESS_SPACE_BYTES = 4 * 1024 * 1024 * 1024
 SHOWN_MAX = 10
-LARGE_BYTES, LARGE_SHARE = 512 * 1024, 0.002
 FAILURES = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, OSError),
     *(RuntimeError, TypeError, ValueError, msgspec.MsgspecError, Undecodable, TimeoutError),
-    *(UnsupportedAlgorithm, InvalidSignature, sqlite3.Error, zstandard.ZstdError),
+    *(UnsupportedAlgorithm, InvalidSignature, sqlite3.Error, zstandard.ZstdError, csv.Error),
     *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
 """What a taker may not raise: all that bytes can bring about, its own refusal where it doesn't
@@ -54,94 +56,6 @@ class TooSlow(AssertionError):
     """A taker took more than `CPU_S_MAX` for one input."""
 
 
-def mutated(seeds: Sequence[bytes], draw: random.Random) -> bytes:
-    """One input: bytes exchanged, cut, doubled, joined or appended, or none of any meaning."""
-    if draw.random() < LARGE_SHARE:
-        return large(seeds, draw)
-    if draw.random() < 0.15:
-        return draw.randbytes(draw.randrange(80))
-    data = bytearray(draw.choice(seeds))
-    for _ in range(draw.choice((0, 1, 1, 2, 4, 9))):
-        if data:
-            data[draw.randrange(len(data))] = draw.choice(
-                (0, 1, 0x7F, 0x80, 0xFF, draw.randrange(256))
-            )
-    match draw.randrange(8):
-        case 0:
-            del data[draw.randrange(len(data) + 1) :]
-        case 1:
-            data += draw.randbytes(draw.randrange(1, 12))
-        case 2:
-            at = draw.randrange(len(data) + 1)
-            data[at:at] = data[: draw.randrange(len(data) + 1)]
-        case 3:
-            data += draw.choice(seeds)
-        case 4:
-            del data[: draw.randrange(len(data) + 1)]
-    return bytes(data)
-
-
-WORDS = (
-    *(
-        b"",
-        b" ",
-        b"\n",
-        b"\r\n",
-        b"\x00",
-        b"\xff",
-        b"\xed\xa0\x80",
-        b"\xe2\x80\xae",
-        b"\xef\xbb\xbf",
-    ),
-    *(b"-1", b"0", b"9" * 400, b"9" * 5000, b"1e999", b"-0.0", b"nan", b"inf", b"0x1", b"1_0"),
-    *(b"true", b"null", b'"', b"'", b'"""', b"\\", b"\\u0000", b"\\ud800", b"%00", b"%ff", b"%"),
-    *(b"[" * 3000, b"{" * 3000, b'{"a":' * 1500, b"(" * 500, b"a." * 1500, b"=", b",", b";", b":"),
-    *(b"../../etc/passwd", b"<script>", b"' OR 1=1--", b"${x}", b"%s%n", b"A" * 10_000),
-    *(b"2026-02-30", b"0000-00-00T00:00:00Z", b"9999-12-31T23:59:60+24:00", b"1970-01-01"),
-)
-"""What has broken parsers before."""
-
-
-def mutated_serial(seeds: Sequence[bytes], draw: random.Random) -> bytes:
-    """As `mutated`, for what comes over a wire a few KB at a time."""
-    return mutated(seeds, draw)[: 8 * 1024]
-
-
-def large(seeds: Sequence[bytes], draw: random.Random) -> bytes:
-    """One input that is as large as anybody lets in, of one piece again and again: what costs the
-    square of its length shows."""
-    seed = draw.choice(seeds)
-    at = draw.randrange(len(seed) + 1)
-    piece = (
-        seed[at : at + draw.choice((1, 2, 5, 20))] if draw.random() < 0.5 else draw.choice(WORDS)
-    )
-    piece = piece[:64] or b","
-    return seed[:at] + piece * (LARGE_BYTES // len(piece)) + draw.choice((b"", seed[at:]))
-
-
-def mutated_text(seeds: Sequence[bytes], draw: random.Random) -> bytes:
-    """One input of words: some exchanged for what has broken parsers before, lines moved, lost or
-    doubled; or as `mutated` does."""
-    if draw.random() < LARGE_SHARE:
-        return large(seeds, draw)
-    if draw.random() < 0.3:
-        return mutated(seeds, draw)
-    data = draw.choice(seeds)
-    for _ in range(draw.choice((1, 1, 2, 3))):
-        at = draw.randrange(len(data) + 1)
-        end = min(len(data), at + draw.choice((0, 0, 1, 3, 8, 30)))
-        data = data[:at] + draw.choice(WORDS) + data[end:]
-    if draw.random() < 0.3:
-        lines = data.split(b"\n")
-        first, second = draw.randrange(len(lines)), draw.randrange(len(lines))
-        if draw.random() < 0.5:
-            lines[first], lines[second] = lines[second], lines[first]
-        else:
-            lines.insert(first, lines[second])
-        data = b"\n".join(lines)
-    return data
-
-
 class Taker(NamedTuple):
     """Something that takes bytes. `share` is how often it has its turn, beside 1 of the others."""
 
@@ -151,6 +65,26 @@ class Taker(NamedTuple):
     take: Take
     mutate: Mutate = mutated
     share: float = 1.0
+
+
+def refusing(
+    read: Callable[[bytes], object], *refusals: type[Exception], taken: str = "taken"
+) -> Take:
+    """A taker's `take`: read, or refused by one of these."""
+
+    def take(data: bytes, _draw: random.Random) -> str:
+        try:
+            read(data)
+        except refusals:
+            return "refused"
+        return taken
+
+    return take
+
+
+def as_text(data: bytes) -> str:
+    """The bytes as a text that any file may hold."""
+    return data.decode("utf-8", "replace")
 
 
 class Findings:

@@ -1,7 +1,8 @@
-"""A gateway's TOML for load by radio alone: 72 devices on one network server."""
+"""Gateways' TOML, for load: 72 devices by radio on one network server, or bays on a bus."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,34 @@ link = "lorawan"
 dev_eui = "{eui}"
 heartbeat_s = 60
 """
+_BUS = """
+[gateway]
+name = "{name}"
+site = "pasar-mahirah"
+
+[broker]
+port = {port}
+
+[outbox]
+path = "{folder}/outbox.db"
+{outbox}
+
+[time]
+trust = "system"
+
+[[link]]
+type = "modbus"
+name = "rs485"
+port = "{bus}"
+"""
+_BAY = """
+[[device]]
+name = "bay-{unit:02d}"
+driver = "dfrobot_sen0591"
+link = "rs485"
+unit = {unit}
+{bay}
+"""
 _GEOMETRY = "container = { empty_mm = 1000, full_mm = 180 }\n"
 
 
@@ -88,4 +117,15 @@ def write_gateway(
             text += _GEOMETRY
     path = folder / "gateway.toml"
     path.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_bus_gateway(
+    folder: Path, port: int, bus: Path, units: Iterable[int], bay: str, outbox: str = ""
+) -> Path:
+    """Write `gateway.toml` into `folder`: a bay at each of these addresses. `bay` are a bay's
+    further keys, `outbox` the outbox's, as TOML."""
+    text = _BUS.format(name=NAME, port=port, folder=folder, bus=bus, outbox=outbox)
+    path = folder / "gateway.toml"
+    path.write_text(text + "".join(_BAY.format(unit=unit, bay=bay) for unit in units))
     return path

@@ -20,7 +20,7 @@ from typing import Self
 from bench.environment import environment
 from bench.peers import mosquitto_version
 from bench.processes import used
-from bench.result import Figure, Result, Row, options, publish
+from bench.result import Figure, Result, Row, at, options, publish
 from bench.running import Running, python
 from simulators.fleet_link import FleetLink, Packet
 from tests.processes import Gampong
@@ -220,11 +220,6 @@ def main() -> int:
         result.rows.append(row)
     publish(result, environment(mosquitto=mosquitto_version()), given.out)
     return 0
-
-
-def at(times: list[float], share: float) -> float:
-    """The value that so many of the sorted ones don't exceed."""
-    return times[min(len(times) - 1, int(share * len(times)))]
 
 
 if __name__ == "__main__":

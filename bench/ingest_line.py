@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from ingest.stores.configuration import InfluxSettings
+from ingest.stores.influx2_tokens import write_token
 from ingest.stores.onboarding import SetupRequest
 from ingest.stores.open import setup
 from tests.processes import Gampong
@@ -181,7 +182,7 @@ class CloudLine:
 
     def _set_up(self) -> None:
         admin = self._folder / "admin.token"
-        admin.write_text(self.database.token, encoding="utf-8")
+        write_token(admin, self.database.token)
         request = SetupRequest(
             admin_token_file=admin,
             write_token_file=self._folder / "write.token",

@@ -19,6 +19,7 @@ import msgspec
 
 from ingest.stores import Bucket, Written
 from ingest.stores.configuration import InfluxSettings
+from ingest.stores.influx2_tokens import write_token
 from ingest.stores.live import LiveStore
 from ingest.stores.open import open_store
 from tests.servers import Influxd
@@ -255,7 +256,7 @@ def make_buckets(server: Influxd, folder: Path) -> InfluxSettings:
     """The three buckets as set-up makes them, and the settings of a store on them."""
     found = json.loads(server.request("GET", "/api/v2/orgs", query={"org": server.org}))
     token_file = folder / "token"
-    token_file.write_text(f"{server.token}\n", encoding="utf-8")
+    write_token(token_file, server.token)
     settings = InfluxSettings(
         url=server.url, org=server.org, token_file=str(token_file), timeout_s=60.0
     )

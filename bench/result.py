@@ -142,6 +142,11 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def at(values: Sequence[float], share: float) -> float:
+    """The one of these sorted values that so many of them don't exceed."""
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
 def options(description: str, seconds: float) -> argparse.ArgumentParser:
     """The arguments that every program takes: `--seconds` (of measuring, about) and `--out`."""
     parser = argparse.ArgumentParser(description=description)

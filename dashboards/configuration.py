@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from dashboards.round_configuration import RoundConfiguration, check_round, time_zone_of
 from ingest.stores.configuration import StoreSettings, check_settings, is_folder
 from wire.configuration import Configuration, ConfigurationError, decode_toml
+from wire.small_file import check_secret
 
 TOKEN_BYTES_MIN = 24
 
@@ -193,12 +194,10 @@ def _check_token(file: str, source: str) -> None:
         return
     remedy = f"install -m 600 /dev/null {file}; openssl rand -base64 33 > {file}"
     try:
-        mode, size = Path(file).stat().st_mode, Path(file).stat().st_size
+        size = Path(file).stat().st_size
     except (OSError, ValueError) as error:  # or a name that no file can have
         raise ConfigurationError(source, "accounts.token_file", str(error), remedy) from error
-    if mode & 0o077:
-        problem = f"others may read {file}"
-        raise ConfigurationError(source, "accounts.token_file", problem, f"chmod 600 {file}")
+    check_secret(file, "accounts.token_file")
     if size < TOKEN_BYTES_MIN:
         problem = f"{size} bytes are easily guessed"
         raise ConfigurationError(source, "accounts.token_file", problem, remedy)

@@ -26,6 +26,7 @@ import msgspec
 
 from ingest.stores.configuration import StoreSettings, check_settings
 from wire.configuration import Configuration, ConfigurationError
+from wire.malformed import MALFORMED
 
 TRIPS_MAX = 20
 TRUCKS_MAX = 100
@@ -133,7 +134,7 @@ def read_matrix(text: bytes, source: str) -> MatrixFile:
     remedy = 'Write {"names": ["depot", "bin-01", …], "metres": [[0, 120, …], …]}'
     try:
         file = msgspec.json.decode(text, type=MatrixFile)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise ConfigurationError(source, "", str(error), remedy) from error
     size = len(file.names)
     if len(file.metres) != size or any(len(row) != size for row in file.metres):

@@ -5,8 +5,9 @@ In: a rule, secrets, what came. Out: nothing, or `NotGenuine` with its reason. N
     hmac-sha256, hmac-sha512   a digest of the body, keyed with the secret, in a header; with a
                                time beside it, of `<time>.<body>`, so that neither can be changed
     midtrans                   in the body itself: `signature_key` is SHA-512 of `order_id`,
-                               `status_code`, `gross_amount` and the server key. It covers nothing
-                               else: whoever has seen one may tell it again with another time
+                               `status_code`, `gross_amount` and the server key, one after the
+                               other. It covers nothing else: whoever has seen one may tell it again
+                               with another time, or cut it elsewhere (`Rule.order_suffix`)
     token                      the secret itself in a header (Xendit's callback token): it proves
                                the sender only as long as nobody else reads the connection
 
@@ -32,6 +33,7 @@ Scheme = Literal["hmac-sha256", "hmac-sha512", "midtrans", "token"]
 
 HASHES = {"hmac-sha256": "sha256", "hmac-sha512": "sha512"}
 MIDTRANS_SIGNED = ("order_id", "status_code", "gross_amount")
+MIDTRANS_PAID = "200"
 _MIDTRANS_STATUS = re.compile("[2-5][0-9]{2}")
 _MIDTRANS_AMOUNT = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]{1,2})?")
 SECRET_BYTES_MIN = 16
@@ -40,13 +42,21 @@ _TIME_DIGITS_MAX = 13
 
 class Rule(msgspec.Struct, frozen=True):
     """How one sender signs. `header` and `time_header` are lower case; the latter, when it is
-    named, holds Unix seconds that are signed with the body and `within_s` of now."""
+    named, holds Unix seconds that are signed with the body and `within_s` of now.
+
+    `order_suffix`, for `midtrans`: what every order number of this merchant ends with. Its last
+    mark is neither a digit nor a dot, so behind it come three digits of status, then the amount:
+    what is signed can be cut in one way only. Without one, `a`+`200`+`1200500.00` is also
+    `a2001`+`200`+`500.00`, and nothing in Midtrans's own words tells them apart, since order
+    numbers may end with digits (docs.midtrans.com, "Transaction details": letters, digits, `-_~.`).
+    """
 
     scheme: Scheme = "hmac-sha256"
     header: str = "x-signature"
     encoding: Literal["hex", "base64"] = "hex"
     time_header: str = ""
     within_s: float = 300.0
+    order_suffix: str = ""
 
 
 class NotGenuine(Exception):
@@ -67,7 +77,7 @@ def check(
         NotGenuine: it isn't, and why.
     """
     if rule.scheme == "midtrans":
-        given, signed = _of_midtrans(body)
+        given, signed = _of_midtrans(body, rule.order_suffix)
         _compare(given, [hashlib.sha512(signed + secret).digest() for secret in secrets])
         return
     text = headers.get(rule.header, "")
@@ -115,7 +125,7 @@ def opened(data: bytes) -> tuple[dict[str, str], bytes]:
     return headers, body.encode("utf-8", "surrogatepass")
 
 
-def _of_midtrans(body: bytes) -> tuple[bytes, bytes]:
+def _of_midtrans(body: bytes, order_suffix: str) -> tuple[bytes, bytes]:
     """Its own signature, decoded, and what it is of, without the key."""
     message = _json_object(body)
     given = message.get("signature_key")
@@ -124,10 +134,10 @@ def _of_midtrans(body: bytes) -> tuple[bytes, bytes]:
     ]
     if not isinstance(given, str) or len(words) < len(MIDTRANS_SIGNED):
         raise NotGenuine("unsigned")
-    # They are signed as one word: where one ends is only known from how Midtrans writes them. That
-    # leaves few other ways to cut it, not none: `a`+`200`+`1200500.00` is also `a2001`+`200`+….
-    _, status, amount = words
-    if not (_MIDTRANS_STATUS.fullmatch(status) and _MIDTRANS_AMOUNT.fullmatch(amount)):
+    # They are signed as one word: where one ends is only known from how they are written.
+    order, status, amount = words
+    written = _MIDTRANS_STATUS.fullmatch(status) and _MIDTRANS_AMOUNT.fullmatch(amount)
+    if not written or not order.endswith(order_suffix):
         raise NotGenuine("signature")
     return _from_hex(given), "".join(words).encode("utf-8", "surrogatepass")
 

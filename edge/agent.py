@@ -31,6 +31,7 @@ from edge.status import Report
 from edge.timekeeping import Timekeeping
 from edge.uplink import Uplink
 from edge.uplink_snapshot import LastReadings
+from wire.batch import UnknownDictionary
 from wire.clock import Clock
 from wire.messages import Fate, Ledger
 
@@ -85,7 +86,7 @@ async def run_agent(
         sealing.announce, sealing.prepare = uplink.announce, uplink.prepare
         sealing.remember = month.state
         _show(onlookers, sealing, uplink)
-        await _recall(outbox, last)
+        await recall(outbox, last)
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(link.run()) for link in links]
             keeping = [group.create_task(timekeeping.run(outbox, uplink.look_again))]
@@ -150,8 +151,12 @@ async def _unpark(outbox: OutboxThread) -> None:
         _log.warning("event=still_parked reason=%r", error.reason)
 
 
-async def _recall(outbox: OutboxThread, last: LastReadings) -> None:
-    """Fill the snapshot with what was sealed before this process began."""
+async def recall(outbox: OutboxThread, last: LastReadings) -> None:
+    """Fill the snapshot with what was sealed before this process began.
+
+    Raises:
+        OutboxDamaged: only a new start can repair it.
+    """
     newest = (await outbox.summary()).newest_sequence
     try:
         rows = await outbox.waiting(max(0, newest - RECALLED_BATCHES), RECALLED_BATCHES)
@@ -161,7 +166,8 @@ async def _recall(outbox: OutboxThread, last: LastReadings) -> None:
         _log.warning("event=no_snapshot reason=%r", error.reason)
         return
     for row in rows:
-        last.recall(row.payload)
+        with suppress(UnknownDictionary):  # a newer version's, before it went back: the cloud's
+            last.recall(row.payload)
 
 
 async def _drained(outbox: OutboxThread, clock: Clock, drain_s: float) -> None:

@@ -16,11 +16,17 @@ from functools import partial
 import msgspec
 
 from edge.certificate_words import in_words
-from edge.small_file import LARGE_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, read_small
 from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.messages import MESSAGE_BYTES_MAX
 from wire.mqtt_link import TOO_LARGE, Link, Lost
+from wire.small_file import (
+    LARGE_FILE_BYTES_MAX,
+    SECRET_FILE_BYTES_MAX,
+    Kept,
+    read_secret,
+    read_small,
+)
 
 __all__ = ("TOO_LARGE",)
 
@@ -39,6 +45,14 @@ ALIASING_BYTES_MAX = 8192
 sent: the next would go without a topic."""
 
 _PACKET_BYTES_MIN = 2 * ALIASING_BYTES_MAX
+
+
+Keys = tuple[str | None, ssl.SSLContext | None]
+"""A broker's password, and what it takes to speak TLS with it."""
+
+_kept: dict[Broker, Kept[Keys]] = {}
+"""What this process read last for each broker it connects to: with the certificate that its
+configuration names, and with the renewed one."""
 
 
 class ConnectionLost(Exception):
@@ -81,14 +95,14 @@ def ssl_context(broker: Broker, check_dates: bool = True) -> ssl.SSLContext | No
     `check_dates` is False while this machine doesn't know the time.
 
     Raises:
-        ConfigurationError: a file that can't be read or doesn't hold what it should.
+        ConfigurationError: a file that can't be read or doesn't hold what it should, or a key that
+            is open to others.
     """
     if broker.tls is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not check_dates:
-        context.verify_flags |= _NO_CHECK_TIME
+    judge_dates(context, check_dates)
     tls = broker.tls
     remedy = "Give broker.tls.ca_file the PEM file of the authority that signed the broker"
     _read(tls.ca_file, remedy, LARGE_FILE_BYTES_MAX)
@@ -96,8 +110,9 @@ def ssl_context(broker: Broker, check_dates: bool = True) -> ssl.SSLContext | No
         context.load_verify_locations(cafile=tls.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(tls.ca_file, "", _why(error), remedy) from error
-    for file in (tls.certificate_file, tls.key_file):
-        _read(file, "Give broker.tls the PEM files of this gateway, readable for this user")
+    remedy = "Give broker.tls the PEM files of this gateway, readable for this user"
+    _read(tls.certificate_file, remedy)
+    _read(tls.key_file, remedy, key="broker.tls.key_file")
     try:
         context.load_cert_chain(tls.certificate_file, tls.key_file, password=_no_passphrase)
     except (OSError, ssl.SSLError) as error:
@@ -107,16 +122,37 @@ def ssl_context(broker: Broker, check_dates: bool = True) -> ssl.SSLContext | No
     return context
 
 
+def judge_dates(context: ssl.SSLContext, check_dates: bool) -> None:
+    """Whether certificates' dates count."""
+    if check_dates:
+        context.verify_flags &= ~_NO_CHECK_TIME
+    else:
+        context.verify_flags |= _NO_CHECK_TIME
+
+
+def keys_again(keys: Kept[Keys], check_dates: bool) -> Keys:
+    """Password and TLS for one more connection, with dates judged as they are now.
+
+    Raises:
+        ConfigurationError: a file that can't be used (any more).
+    """
+    password, context = keys.now()
+    if context is not None:
+        judge_dates(context, check_dates)
+    return password, context
+
+
 def password(broker: Broker) -> str | None:
     """The password in `password_file`, its last line break left out; None without one.
 
     Raises:
-        ConfigurationError: the file can't be read, isn't a plain one, or is too large.
+        ConfigurationError: the file can't be read, isn't a plain one, is too large, or open to
+            others.
     """
     if not broker.password_file:
         return None
     remedy = "Give broker.password_file a file with the password alone, readable for this user"
-    text = _read(broker.password_file, remedy)
+    text = _read(broker.password_file, remedy, key="broker.password_file")
     try:
         return text.decode().removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
@@ -235,15 +271,17 @@ async def connect(
         ConnectionLost: it can't be had.
         ConfigurationError: a file it needs can't be read (any more).
     """
+    if broker not in _kept:
+        _kept[broker] = Kept(lambda: (password(broker), ssl_context(broker)))
+    secret, context = keys_again(_kept[broker], check_dates)
     hello = mqtt.connect(
         client_id,
         broker.keepalive_s,
         broker.username or None,
-        password(broker),
+        secret,
         _PACKET_BYTES_MAX,
         will=mqtt.Will(will.topic, will.payload, will.retain) if will else None,
     )
-    context = ssl_context(broker, check_dates)
     link = Link(broker.keepalive_s, _QUEUED_MESSAGES, is_paid=True)
     try:
         connack = await _open(link, broker, context, hello, timeout_s)
@@ -284,9 +322,10 @@ def _lost(error: Lost | OSError) -> ConnectionLost:
     return ConnectionLost(why or "no answer in time", code, refused or code in NOT_LET_IN)
 
 
-def _read(file: str, remedy: str, bytes_max: int = SECRET_FILE_BYTES_MAX) -> bytes:
+def _read(file: str, remedy: str, bytes_max: int = SECRET_FILE_BYTES_MAX, key: str = "") -> bytes:
+    """With a `key`, a secret."""
     try:
-        return read_small(file, bytes_max)
+        return read_secret(file, key, bytes_max) if key else read_small(file, bytes_max)
     except OSError as error:
         raise ConfigurationError(file, "", _why(error), remedy) from error
 

@@ -38,6 +38,7 @@ from edge.configuration import Device
 from edge.meaning_bay import MAGNETIC
 from edge.meaning_level import HAMPEL_SIGMAS, MAD_TO_SIGMA, compensated_mm
 from edge.mounting import Bay, Magnet
+from wire.sentence import Told, told
 
 FEW = 10
 NOISY_MM, NOISY_SHARE, WILD_SHARE, MOVED_SHARE = 40.0, 0.02, 0.2, 0.25
@@ -68,14 +69,17 @@ class Verdict(StrEnum):
     CONTRADICTS = "contradicts what is there"
 
 
+_NOTHING = told("")
+
+
 class Judged(msgspec.Struct, frozen=True):
     """`seen` is the burst in figures, `why` and `remedy` are empty for a good one, `table` and
     `keys` what to write then."""
 
     verdict: Verdict
-    seen: str
-    why: str = ""
-    remedy: str = ""
+    seen: Told
+    why: Told = _NOTHING
+    remedy: Told = _NOTHING
     table: str = ""
     keys: Mapping[str, int | tuple[float, float, float]] = {}
 
@@ -98,33 +102,47 @@ def judge(
         if isinstance(value := each.get("distance_mm"), int | float)
     ]
     if len(distances_mm) < FEW:
-        return _too_few(len(distances_mm), "distance")
+        return _too_few(told("{count} readings with a distance", count=len(distances_mm)))
     middle_mm, spread_mm = _middle(distances_mm)
     wild = sum(
         abs(one - middle_mm) > max(HAMPEL_SIGMAS * spread_mm, _WILD_MM) for one in distances_mm
     )
-    seen = (
-        f"{len(distances_mm)} readings, median {middle_mm:.0f} mm, spread {spread_mm:.1f} mm, "
-        f"{wild} wild"
+    seen = told(
+        "{count} readings, median {middle_mm:.0f} mm, spread {spread_mm:.1f} mm, {wild} wild",
+        count=len(distances_mm),
+        middle_mm=middle_mm,
+        spread_mm=spread_mm,
+        wild=wild,
     )
     noisy = spread_mm > max(NOISY_MM, NOISY_SHARE * middle_mm)
     if noisy or wild > WILD_SHARE * len(distances_mm):
-        why = "the distance doesn't settle"
-        remedy = "Hold still what moves, look for a wall or a lid in the beam, tighten the plug"
+        why = told("the distance doesn't settle")
+        remedy = told(
+            "Hold still what moves, look for a wall or a lid in the beam, tighten the plug"
+        )
         return Judged(Verdict.NOISY, seen, why, remedy)
     if target is Target.FREE:
         return _judge_bay(device.bay, middle_mm, seen, anyway)
     return _judge_container(device, target, middle_mm, seen, height_mm, anyway)
 
 
-def _judge_bay(bay: Bay | None, free_mm: float, seen: str, anyway: bool) -> Judged:
+_REALLY = {
+    Target.EMPTY: told("Is it really empty? Then say --anyway"),
+    Target.FULL: told("Is it really full? Then say --anyway"),
+}
+
+
+def _judge_bay(bay: Bay | None, free_mm: float, seen: Told, anyway: bool) -> Judged:
     if free_mm < BAY_MM:
-        why = f"a free bay isn't {free_mm:.0f} mm away"
-        remedy = "Is something under the sensor, or does its own bracket stand in the beam?"
+        why = told("a free bay isn't {free_mm:.0f} mm away", free_mm=free_mm)
+        remedy = told("Is something under the sensor, or does its own bracket stand in the beam?")
         return Judged(Verdict.CONTRADICTS, seen, why, remedy)
     if bay and free_mm < bay.occupied_below_mm and not anyway:
-        why = f"nearer than occupied_below_mm = {bay.occupied_below_mm:g}: something stands there"
-        remedy = "Clear the bay; if it is clear, say --anyway"
+        why = told(
+            "nearer than occupied_below_mm = {below_mm:g}: something stands there",
+            below_mm=bay.occupied_below_mm,
+        )
+        remedy = told("Clear the bay; if it is clear, say --anyway")
         return Judged(Verdict.CONTRADICTS, seen, why, remedy)
     below_mm = round(max(free_mm / 2, free_mm - VEHICLE_MM))
     return Judged(Verdict.GOOD, seen, table="bay", keys={"occupied_below_mm": below_mm})
@@ -134,15 +152,15 @@ def _judge_container(
     device: Device,
     target: Target,
     middle_mm: float,
-    seen: str,
+    seen: Told,
     height_mm: float | None,
     anyway: bool,
 ) -> Judged:
     there = device.container
     new_mm = round(middle_mm - (there.mount_mm if there else 0.0))
     if there is None and height_mm is None:
-        why = "there is no container yet, and one burst gives one end of it"
-        remedy = "Measure from bottom to brim and say --height MM"
+        why = told("there is no container yet, and one burst gives one end of it")
+        remedy = told("Measure from bottom to brim and say --height MM")
         return Judged(Verdict.CONTRADICTS, seen, why, remedy)
     empty_mm, full_mm = (there.empty_mm, there.full_mm) if there else (0.0, 0.0)
     old_mm = empty_mm if target is Target.EMPTY else full_mm
@@ -153,14 +171,24 @@ def _judge_container(
         full_mm = new_mm
         empty_mm = empty_mm if height_mm is None else round(new_mm + height_mm)
     if not 0 <= full_mm < empty_mm:
-        why = f"then empty_mm would be {empty_mm:g} and full_mm {full_mm:g}"
-        remedy = "Empty is the longer distance: is this bin what you said it is?"
+        why = told(
+            "then empty_mm would be {empty_mm:g} and full_mm {full_mm:g}",
+            empty_mm=empty_mm,
+            full_mm=full_mm,
+        )
+        remedy = told("Empty is the longer distance: is this bin what you said it is?")
         return Judged(Verdict.CONTRADICTS, seen, why, remedy)
     if there and not anyway and height_mm is None:
         moved_mm = abs(new_mm - old_mm)
         if moved_mm > MOVED_SHARE * (there.empty_mm - there.full_mm):
-            why = f"{moved_mm:.0f} mm away from {target}_mm = {old_mm:g}"
-            remedy = f"Is it really {target}? Then say --anyway"
+            key = f"{target}_mm"
+            why = told(
+                "{moved_mm:.0f} mm away from {key} = {old_mm:g}",
+                moved_mm=moved_mm,
+                key=key,
+                old_mm=old_mm,
+            )
+            remedy = _REALLY[target]
             return Judged(Verdict.CONTRADICTS, seen, why, remedy)
     keys = {f"{target}_mm": new_mm}
     if height_mm is not None:
@@ -172,26 +200,33 @@ def _judge_field(
     magnet: Magnet, fields_ut: Sequence[tuple[float, float, float]], anyway: bool
 ) -> Judged:
     if len(fields_ut) < FEW:
-        return _too_few(len(fields_ut), "magnetic field")
+        return _too_few(told("{count} readings with a magnetic field", count=len(fields_ut)))
     x, y, z = (_middle(axis) for axis in zip(*fields_ut, strict=True))
     free_ut = (round(x[0], 2), round(y[0], 2), round(z[0], 2))
     spread_ut = math.hypot(x[1], y[1], z[1])
-    seen = f"{len(fields_ut)} readings, median {list(free_ut)} µT, spread {spread_ut:.2f} µT"
+    seen = told(
+        "{count} readings, median {free_ut} µT, spread {spread_ut:.2f} µT",
+        count=len(fields_ut),
+        free_ut=list(free_ut),
+        spread_ut=spread_ut,
+    )
     if spread_ut > magnet.occupied_above_ut / NOISY_PART:
-        remedy = "Wait until nobody drives by; look for a power cable or a motor near it"
-        return Judged(Verdict.NOISY, seen, "the field doesn't settle", remedy)
+        remedy = told("Wait until nobody drives by; look for a power cable or a motor near it")
+        return Judged(Verdict.NOISY, seen, told("the field doesn't settle"), remedy)
     away_ut = math.dist(free_ut, magnet.free_ut) if magnet.free_ut else 0.0
     if away_ut > magnet.occupied_above_ut and not anyway:
-        why = f"{away_ut:.1f} µT away from free_ut: something stands there, or the sensor was moved"
-        remedy = "Clear the bay; if it is clear, say --anyway"
+        why = told(
+            "{away_ut:.1f} µT away from free_ut: something stands there, or the sensor was moved",
+            away_ut=away_ut,
+        )
+        remedy = told("Clear the bay; if it is clear, say --anyway")
         return Judged(Verdict.CONTRADICTS, seen, why, remedy)
     return Judged(Verdict.GOOD, seen, table="magnet", keys={"free_ut": free_ut})
 
 
-def _too_few(count: int, what: str) -> Judged:
-    seen = f"{count} readings with a {what}"
-    remedy = "See what it says: gampong probe; give it more time: --within"
-    return Judged(Verdict.FEW, seen, f"{FEW} are needed", remedy)
+def _too_few(seen: Told) -> Judged:
+    remedy = told("See what it says: gampong probe; give it more time: --within")
+    return Judged(Verdict.FEW, seen, told("{count} are needed", count=FEW), remedy)
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:

@@ -1,7 +1,8 @@
 """What went wrong with certificates, in words that name the remedy. Pure.
 
 In: an error of TLS, ours or the broker's alert. Out: a sentence with OpenSSL's own words behind it,
-and whether it was the broker that refused us.
+and whether it was the broker that refused us. `told_of` keeps the sentence's template, for a
+terminal that speaks another language.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 import ssl
 from typing import NamedTuple
+
+from wire.sentence import Told, system_told, told
 
 _CLOCK = "Is this machine's clock right?"
 _RENEW = "Ask the operator for a new bundle: gampong edge enrol"
@@ -37,6 +40,7 @@ OURS = {
     "decrypt error": f"doesn't fit its key. {_RENEW}",
 }
 
+UNKNOWN = "can't be trusted"
 _ALERT = re.compile(r"alert ([a-z ]+)")
 
 
@@ -49,12 +53,26 @@ class Explained(NamedTuple):
 
 def in_words(error: BaseException) -> Explained:
     """Any error of connecting; what isn't about certificates stays as it is."""
+    return Explained(str(told_of(error)), bool(_refusal(error)))
+
+
+def told_of(error: BaseException) -> Told:
+    """The same as a sentence; the templates of what isn't about certificates are the system's."""
     said = str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = BROKERS.get(error.verify_code, "can't be trusted")
-        return Explained(f"the broker's certificate {why} ({said})", False)
-    found = _ALERT.search(said)
-    why = OURS.get(found.group(1).strip(), "") if found else ""
-    if why:
-        return Explained(f"the broker refuses this gateway's certificate: it {why} ({said})", True)
-    return Explained(said, False)
+        why = told(BROKERS.get(error.verify_code, UNKNOWN))
+        return told("the broker's certificate {why} ({said})", why=why, said=said)
+    if refusal := _refusal(error):
+        why = told(refusal)
+        return told(
+            "the broker refuses this gateway's certificate: it {why} ({said})", why=why, said=said
+        )
+    return system_told(error) if isinstance(error, OSError) else Told(said, said, {})
+
+
+def _refusal(error: BaseException) -> str:
+    """What the broker says of our certificate, "" when it says nothing of it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ""
+    found = _ALERT.search(str(error))
+    return OURS.get(found.group(1).strip(), "") if found else ""

@@ -7,7 +7,6 @@ it. A sheet that can't be read is put aside under its name and `.damaged`, and a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -17,6 +16,8 @@ import msgspec
 
 from devices.reading import Value
 from edge.configuration import EdgeConfiguration
+from edge.whole_file import write_whole
+from wire.malformed import MALFORMED
 from wire.messages import Place
 
 NAME = "commissioning.json"
@@ -77,7 +78,7 @@ def read_sheet(path: Path) -> dict[str, Entry]:
         sheet = msgspec.json.decode(data, type=_Sheet)
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *MALFORMED):
         with suppress(OSError):
             path.replace(path.with_name(f"{path.name}.damaged"))
         return {}
@@ -91,16 +92,7 @@ def write_sheet(path: Path, entries: Iterable[Entry]) -> None:
         OSError: it can't be written; the old one is still there.
     """
     newest = sorted(entries, key=lambda entry: entry.at_ms)[-ENTRIES_MAX:]
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            os.fchmod(file.fileno(), 0o640)
-            file.write(msgspec.json.encode(_Sheet(tuple(newest))))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, msgspec.json.encode(_Sheet(tuple(newest))), 0o640)
 
 
 def with_entry(entries: Mapping[str, Entry], entry: Entry) -> dict[str, Entry]:

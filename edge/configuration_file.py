@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,8 +31,10 @@ from edge.configuration import EdgeConfiguration
 from edge.remote_check import checked, refusal_of
 from edge.site_log import What, folder_of, note_here
 from edge.trial import Actions, Keep, Moment, Record
+from edge.whole_file import write_whole
 from wire.clock import Clock
 from wire.configuration import ConfigurationError
+from wire.malformed import MALFORMED
 from wire.remote import Applied, ConfigurationState, Desired, text_digest
 
 _log = logging.getLogger(__name__)
@@ -45,36 +46,6 @@ _NOTED = {
 }
 _CHANGED = "the file was changed at the site, and the agent not started since"
 Write = Callable[[Path, bytes], None]
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file: after a power cut it is the old one or the new one. Owner and mode stay.
-
-    Raises:
-        OSError: it can't be; then the old one is there.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        there = path.parent.stat()
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, there.st_mode & 0o666)
-            with suppress(PermissionError):  # not root: then it is ours anyway
-                os.fchown(descriptor, there.st_uid, there.st_gid)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class ConfigurationFile:
@@ -240,9 +211,9 @@ class ConfigurationFile:
             for action in actions:
                 if isinstance(action, Keep):
                     self._write(self._record_path, msgspec.json.encode(action.record))
-                    if action.record.state is not self._record.state:
-                        self._tell(action.record)
-                    self._record = action.record
+                    before, self._record = self._record, action.record
+                    if (before.version, before.state) != (self._record.version, self._record.state):
+                        self._tell(self._record)
                 else:
                     self._write(self._file, action.text.encode())
                     self.text = action.text
@@ -314,6 +285,6 @@ class ConfigurationFile:
             return msgspec.json.decode(self._record_path.read_bytes(), type=Record)
         except FileNotFoundError:
             return Record()
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, *MALFORMED) as error:
             _log.error("event=bad_record file=%s why=%r", self._record_path, str(error))
             return Record()

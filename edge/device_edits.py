@@ -26,7 +26,7 @@ def with_another_sensor(text: str, source: str, device: str, new: Mapping[str, s
     Raises:
         ConfigurationError: not TOML, or no such device.
     """
-    document, table = _device(text, source, device)
+    document, table = device_table(text, source, device)
     for key in REPLACEABLE:
         if key in new:
             table[key] = new[key]
@@ -41,7 +41,7 @@ def in_maintenance_until(text: str, source: str, device: str, until: datetime | 
     Raises:
         ConfigurationError: not TOML, or no such device.
     """
-    document, table = _device(text, source, device)
+    document, table = device_table(text, source, device)
     if until is None:
         for key in ("maintenance", "maintenance_until"):
             table.pop(key, None)
@@ -50,7 +50,12 @@ def in_maintenance_until(text: str, source: str, device: str, until: datetime | 
     return tomlkit.dumps(document)
 
 
-def _device(text: str, source: str, device: str) -> tuple[Any, Any]:
+def device_table(text: str, source: str, device: str) -> tuple[Any, Any]:
+    """The document, and the device's table in it.
+
+    Raises:
+        ConfigurationError: not TOML, or no such device.
+    """
     try:
         document: Any = tomlkit.parse(text)
     except TOMLKitError as error:

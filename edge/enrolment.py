@@ -8,13 +8,14 @@ certificate belong together and name the same gateway as the bundle.
 
 from __future__ import annotations
 
-import os
 import ssl
 import tomllib
 from pathlib import Path
 
+from edge.whole_file import write_whole
 from wire.bundle import Bundle
 from wire.line import NAME
+from wire.sentence import Told, told
 
 KEY, CERTIFICATE, AUTHORITY, SETTINGS = "gateway.key", "gateway.pem", "ca.pem", "gateway.toml"
 
@@ -23,7 +24,7 @@ class NotEnrolled(Exception):
     """The gateway is as it was; the text says why and what to do."""
 
 
-def enrol(bundle: Bundle, folder: Path, replace: bool = False) -> list[str]:
+def enrol(bundle: Bundle, folder: Path, replace: bool = False) -> list[Told]:
     """Write the bundle's files; what was done, a sentence each.
 
     Args:
@@ -35,7 +36,9 @@ def enrol(bundle: Bundle, folder: Path, replace: bool = False) -> list[str]:
         OSError: the folder can't be written.
     """
     if NAME.fullmatch(bundle.gateway) is None or NAME.fullmatch(bundle.site) is None:
-        raise NotEnrolled("the bundle's names aren't ours. Make it again: gampong gateway add")
+        raise NotEnrolled(
+            told("the bundle's names aren't ours. Make it again: gampong gateway add")
+        )
     settings = folder / SETTINGS
     _check_settings(settings, bundle, replace)
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -46,10 +49,14 @@ def enrol(bundle: Bundle, folder: Path, replace: bool = False) -> list[str]:
     if bundle.key:
         parts[KEY] = (_pem((bundle.key,), "PRIVATE KEY"), 0o600)
     elif not (folder / KEY).exists():
-        remedy = "Enrol on the gateway that made the request (gampong edge csr)"
-        raise NotEnrolled(f"the bundle has no key, and there is none in {folder}. {remedy}")
+        why = told(
+            "the bundle has no key, and there is none in {folder}. Enrol on the gateway that made "
+            "the request (gampong edge csr)",
+            folder=folder,
+        )
+        raise NotEnrolled(why)
     for name, (text, mode) in parts.items():
-        _write(folder / f".{name}.part", text, mode)
+        write_whole(folder / f".{name}.part", text.encode(), mode)
     try:
         key_file = folder / (f".{KEY}.part" if bundle.key else KEY)
         _check_pair(folder / f".{CERTIFICATE}.part", key_file, bundle.gateway)
@@ -58,10 +65,16 @@ def enrol(bundle: Bundle, folder: Path, replace: bool = False) -> list[str]:
     finally:
         for name in parts:
             (folder / f".{name}.part").unlink(missing_ok=True)
-    done = [f"{folder}: certificate of {bundle.gateway}, and its authority's"]
+    done = [
+        told(
+            "{folder}: certificate of {gateway}, and its authority's",
+            folder=folder,
+            gateway=bundle.gateway,
+        )
+    ]
     if not settings.exists() or replace:
-        _write(settings, _settings_text(bundle, folder), 0o644)
-        done.append(f"{settings}: written; add links and devices")
+        write_whole(settings, _settings_text(bundle, folder).encode(), 0o644)
+        done.append(told("{file}: written; add links and devices", file=settings))
     return done
 
 
@@ -78,7 +91,8 @@ def request(name: str, folder: Path) -> str:
     from cryptography.x509.oid import NameOID
 
     if NAME.fullmatch(name) is None:
-        raise NotEnrolled(f"{name!r} isn't a name. Use lower-case letters, digits, - and _")
+        why = told("{name!r} isn't a name. Use lower-case letters, digits, - and _", name=name)
+        raise NotEnrolled(why)
     path = folder / KEY
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     if not path.exists():
@@ -87,13 +101,16 @@ def request(name: str, folder: Path) -> str:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        _write(path, made.decode(), 0o600)
+        write_whole(path, made, 0o600)
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
     except (ValueError, TypeError) as error:
-        raise NotEnrolled(f"{path}: not a key ({error}). Move it away, and ask again") from error
+        why = told(
+            "{file}: not a key ({error}). Move it away, and ask again", file=path, error=error
+        )
+        raise NotEnrolled(why) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise NotEnrolled(f"{path}: not an EC key. Move it away, and ask again")
+        raise NotEnrolled(told("{file}: not an EC key. Move it away, and ask again", file=path))
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     signed = (
         x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
@@ -108,12 +125,18 @@ def _check_settings(settings: Path, bundle: Bundle, replace: bool) -> None:
     try:
         table = tomllib.loads(settings.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise NotEnrolled(f"{settings}: {error}. Mend it, or move it away") from error
+        why = told("{file}: {error}. Mend it, or move it away", file=settings, error=error)
+        raise NotEnrolled(why) from error
     gateway = table.get("gateway")
     name = gateway.get("name") if isinstance(gateway, dict) else None
     if name != bundle.gateway:
-        remedy = "Take the right bundle, or say --replace"
-        raise NotEnrolled(f"this is gateway {name!r}, the bundle is {bundle.gateway}'s. {remedy}")
+        why = told(
+            "this is gateway {name!r}, the bundle is {gateway}'s. Take the right bundle, or say "
+            "--replace",
+            name=name,
+            gateway=bundle.gateway,
+        )
+        raise NotEnrolled(why)
 
 
 def _check_pair(certificate: Path, key: Path, gateway: str) -> None:
@@ -121,12 +144,20 @@ def _check_pair(certificate: Path, key: Path, gateway: str) -> None:
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
-        remedy = "Make the bundle again"
-        raise NotEnrolled(f"certificate and key don't belong together. {remedy}") from error
-    names = _common_names(certificate)
+        why = told("certificate and key don't belong together. Make the bundle again")
+        raise NotEnrolled(why) from error
+    try:
+        names = _common_names(certificate)
+    except ValueError as error:  # OpenSSL takes some that aren't
+        why = told("not a certificate ({error}). Make the bundle again", error=error)
+        raise NotEnrolled(why) from error
     if names != [gateway]:
-        remedy = "Make the bundle again"
-        raise NotEnrolled(f"the certificate is {names}'s, the bundle {gateway}'s. {remedy}")
+        why = told(
+            "the certificate is {names}'s, the bundle {gateway}'s. Make the bundle again",
+            names=names,
+            gateway=gateway,
+        )
+        raise NotEnrolled(why)
 
 
 def _common_names(certificate: Path) -> list[str]:
@@ -159,15 +190,3 @@ def _pem(chain: tuple[bytes, ...], what: str) -> str:
         return "".join(ssl.DER_cert_to_PEM_cert(der) for der in chain)
     lines = ssl.DER_cert_to_PEM_cert(chain[0])
     return lines.replace("CERTIFICATE", what)
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Whole or not at all, with that mode from its first byte on."""
-    part = path.with_name(f"{path.name}.new")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)

@@ -149,7 +149,8 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, for its owner alone, synced with its folder."""
+    """Whole or not at all, for its owner alone, synced with its folder. Not `edge/whole_file.py`'s:
+    this process needs nothing of ours."""
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

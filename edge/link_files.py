@@ -7,24 +7,23 @@ read them as they connect; `gampong edge check` looks at all of them beforehand.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from devices.signature import SECRET_BYTES_MIN
+from edge.broker import Keys, judge_dates
 from edge.configuration import EdgeConfiguration
 from edge.link_settings import LinkSettings, MqttServer, Signature, Storage, ThingsStack
-from edge.small_file import LARGE_FILE_BYTES_MAX, SECRET_FILE_BYTES_MAX, read_small
 from wire.configuration import ConfigurationError
-
-OTHERS = 0o007
-_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h
+from wire.small_file import LARGE_FILE_BYTES_MAX, check_secret, read_secret, read_small
 
 
 def server_tls(server: MqttServer, check_dates: bool = True) -> ssl.SSLContext | None:
     """TLS 1.2 or later; the chain and the name are always checked, dates once we know the time.
 
     Raises:
-        ConfigurationError: a file that can't be read or doesn't hold what it should.
+        ConfigurationError: a file that can't be read or doesn't hold what it should, or a key that
+            is open to others.
     """
     tls = server.tls
     if tls is None:
@@ -35,23 +34,33 @@ def server_tls(server: MqttServer, check_dates: bool = True) -> ssl.SSLContext |
             read_small(tls.ca_file, LARGE_FILE_BYTES_MAX)
         context = ssl.create_default_context(cafile=tls.ca_file or None)
         if tls.certificate_file:
-            for file in filter(None, (tls.key_file, tls.certificate_file)):
-                read_small(file)
+            if file := tls.key_file:
+                read_secret(file, "broker.tls.key_file")
+            file = tls.certificate_file
+            read_small(file)
             context.load_cert_chain(tls.certificate_file, tls.key_file or None)
     except OSError as error:  # ssl.SSLError too
         remedy = "Give a PEM file that this user can read"
         raise ConfigurationError(file, "broker.tls", str(error), remedy) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not check_dates:
-        context.verify_flags |= _NO_CHECK_TIME
+    judge_dates(context, check_dates)
     return context
+
+
+def server_keys(server: MqttServer, check_dates: bool = True) -> Keys:
+    """The password and TLS.
+
+    Raises:
+        ConfigurationError: as `server_password` and `server_tls`.
+    """
+    return server_password(server), server_tls(server, check_dates)
 
 
 def server_password(server: MqttServer) -> str | None:
     """The password, None without a file.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: it can't be read, or others may.
     """
     return _secret(server.password_file, "broker.password_file") if server.password_file else None
 
@@ -60,7 +69,7 @@ def storage_key(storage: Storage) -> str:
     """The API key.
 
     Raises:
-        ConfigurationError: it can't be read.
+        ConfigurationError: it can't be read, or others may.
     """
     return _secret(storage.api_key_file, "storage.api_key_file")
 
@@ -69,14 +78,11 @@ def sender_secrets(files: Sequence[str]) -> list[bytes]:
     """The secrets that are valid now, in the files' order.
 
     Raises:
-        ConfigurationError: one can't be read, can be by everybody, or is too short to be one.
+        ConfigurationError: one can't be read, can be by others, or is too short to be one.
     """
     secrets = []
     for file in files:
         secret = _secret(file, "signature.secret_files").encode()
-        if Path(file).stat().st_mode & OTHERS:
-            problem, remedy = "everybody may read or change it", f"chmod o= {file}"
-            raise ConfigurationError(file, "signature.secret_files", problem, remedy)
         if len(secret) < SECRET_BYTES_MIN:
             problem, remedy = "too short", f"Take {SECRET_BYTES_MIN} characters or more"
             raise ConfigurationError(file, "signature.secret_files", problem, remedy)
@@ -85,7 +91,7 @@ def sender_secrets(files: Sequence[str]) -> list[bytes]:
 
 
 def check_files(configuration: EdgeConfiguration) -> None:
-    """Look at every file that links to servers and field maps name.
+    """Look at every file that links and field maps name.
 
     Raises:
         ConfigurationError: the first that can't be used.
@@ -99,21 +105,12 @@ def check_files(configuration: EdgeConfiguration) -> None:
             storage_key(link.storage)
         if signature := _signature(link):
             sender_secrets(signature.secret_files)
+        for key in ("password_file", "community_file"):  # an access point's
+            check_secret(getattr(link, key, ""), f"link.{link.name}.{key}")
     for name, field_map in configuration.field_map.items():
         if field_map.decoder:
-            _secret(field_map.decoder, f"field_map.{name}.decoder", LARGE_FILE_BYTES_MAX)
-
-
-def secret_files(configuration: EdgeConfiguration) -> Iterator[str]:
-    """Names of files with secrets in them."""
-    for link in configuration.link:
-        server = _server(link)
-        if server is not None:
-            yield from filter(None, (server.password_file, server.tls and server.tls.key_file))
-        if isinstance(link, ThingsStack) and link.storage is not None:
-            yield link.storage.api_key_file
-        if signature := _signature(link):
-            yield from signature.secret_files
+            read = partial(read_small, field_map.decoder, LARGE_FILE_BYTES_MAX)
+            _text(field_map.decoder, f"field_map.{name}.decoder", read)
 
 
 def _server(link: LinkSettings) -> MqttServer | None:
@@ -126,9 +123,13 @@ def _signature(link: LinkSettings) -> Signature | None:
     return signature if isinstance(signature, Signature) else None
 
 
-def _secret(file: str, key: str, bytes_max: int = SECRET_FILE_BYTES_MAX) -> str:
+def _secret(file: str, key: str) -> str:
+    return _text(file, key, lambda: read_secret(file, key))
+
+
+def _text(file: str, key: str, read: Callable[[], bytes]) -> str:
     try:
-        return read_small(file, bytes_max).decode().strip()
+        return read().decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigurationError(file, key, reason.lower(), "Give a readable text file") from error

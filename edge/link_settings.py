@@ -168,7 +168,8 @@ class MilesightGateway(Configuration, frozen=True, tag="milesight_gateway", tag_
 
 class Signature(Configuration, frozen=True, kw_only=True):
     """How a sender signs (`devices/signature.py`), and the files its secrets are in: one, or two
-    while the second is followed by the first. They are read anew for each message."""
+    while the second is followed by the first. They are read anew for each message. With
+    `midtrans` an `order_suffix` says what every order number ends with (`Rule`)."""
 
     secret_files: tuple[str, ...]
     scheme: Scheme = "hmac-sha256"
@@ -176,12 +177,15 @@ class Signature(Configuration, frozen=True, kw_only=True):
     encoding: Literal["hex", "base64"] = "hex"
     time_header: str = ""
     within_s: float = 300.0
+    order_suffix: str = ""
 
     @property
     def rule(self) -> Rule:
         """The same without the secrets."""
         names = self.header.lower(), self.time_header.lower()
-        return Rule(self.scheme, names[0], self.encoding, names[1], self.within_s)
+        return Rule(
+            self.scheme, names[0], self.encoding, names[1], self.within_s, self.order_suffix
+        )
 
 
 class JsonTopics(Configuration, frozen=True, tag="json", tag_field="type"):

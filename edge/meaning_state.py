@@ -13,6 +13,7 @@ from devices.driver import Driver, LorawanLink
 from devices.kinds import KINDS
 from edge.configuration import Device, expiry_s, heartbeat_s
 from edge.mounting import Bay, Container, Magnet
+from wire.malformed import MALFORMED
 
 STATE_VERSION = 3
 _READ_AS_THIS = (2,)
@@ -125,7 +126,7 @@ def load_state(data: bytes) -> State | None:
     """The inverse of `save_state`; None for another version or anything unreadable."""
     try:
         state = _STATE.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return None
     if state.version in _READ_AS_THIS:
         state = msgspec.structs.replace(state, version=STATE_VERSION)

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from edge.configuration import UplinkSettings
+from wire.malformed import MALFORMED
 
 STATE = "~uplink"
 """Its name among the devices' states; no device can have it."""
@@ -135,5 +136,5 @@ def kept_month(kept: bytes | None) -> Counted | None:
         return None
     try:
         return msgspec.msgpack.decode(kept, type=Counted)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return None

@@ -20,6 +20,7 @@ import msgspec
 
 from edge.lanes import LANES, Marks, marks_of
 from edge.outbox_packing import Entry, Packed
+from wire.malformed import MALFORMED
 from wire.messages import Ledger
 
 WAITING, CONFIRMED, DROPPED = 0, 1, 2
@@ -200,7 +201,7 @@ def rejected_of(head: Head) -> dict[str, int]:
     """A confirmed row's rejected readings by reason; none where the card has changed the text."""
     try:
         return msgspec.json.decode(head.rejected or "{}", type=dict[str, int])
-    except (msgspec.DecodeError, UnicodeError):
+    except (*MALFORMED, UnicodeError):
         return {}
 
 

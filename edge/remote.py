@@ -79,6 +79,7 @@ class Remote:
         """Answers and reports, for as long as this connection lasts."""
         if self.topics and not await may_hear(connection, self.topics):
             _log.warning("event=not_allowed topics=%r", self.topics)
+        self._told = None  # this broker may have forgotten it
         while True:
             self._to_tell.clear()
             await self._report(connection)

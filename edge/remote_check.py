@@ -14,8 +14,10 @@ among these until somebody has thought about it.
 A link that names a file (a password, a key, a community) or listens has to be there already, just
 as it is, and so has a vendor's decoder: else whoever rules the cloud could have any file of the
 gateway sent to any address, or run, or a door opened. Nor may such a link become another of the
-same name that goes without, a signed one go, or its devices move to one that is signed otherwise:
-else anybody's payments would be believed. No file is opened before all of this is known, so that
+same name that goes without, a signed one go, or its devices move to one that is signed otherwise,
+or be retired, to be added again where nobody signs; nor may payments and other events that are
+counted one by one come to a link that isn't signed, unless a technician has put such there: else
+anybody's payments would be believed. No file is opened before all of this is known, so that
 a text from afar can't have the agent read anything, nor learn from the answer what is there.
 """
 
@@ -26,12 +28,15 @@ from typing import Any
 
 import msgspec
 
+from devices.kinds import KINDS
 from edge.broker import password, ssl_context
-from edge.configuration import EdgeConfiguration, load_configuration
+from edge.configuration import Device, EdgeConfiguration, load_configuration
+from edge.drivers import driver_of
 from edge.link_files import check_files
 from edge.link_settings import LinkSettings, Signature
 from wire.configuration import Broker, ConfigurationError
 from wire.remote import TEXT_BYTES_MAX, Desired, text_digest
+from wire.small_file import check_secret
 
 FROM_AFAR = ("gateway", "outbox", "uplink", "link", "device", "register_map", "field_map")
 AT_THE_SITE = "can only be changed at the site"
@@ -54,6 +59,8 @@ def _look_at_files(configuration: EdgeConfiguration) -> None:
         ssl_context(broker)
         password(broker)
     check_files(configuration)
+    if configuration.page.host:
+        check_secret(configuration.page.pin_file, "page.pin_file")
 
 
 def brokers_of(configuration: EdgeConfiguration) -> list[Broker]:
@@ -111,11 +118,28 @@ def _weakened(wanted: EdgeConfiguration, now: EdgeConfiguration) -> Iterator[str
         key = _names_a_file(msgspec.to_builtins(link))
         if other is not None and other != link and key:
             yield f"link {link.name} has {key} now: such links {AT_THE_SITE}"
-    links_now = {device.name: device.link for device in now.device}
-    for device in wanted.device:
-        signature = signatures.get(links_now.get(device.name, ""))
-        if signature is not None and _signature(wanted_links[device.link]) != signature:
+    wanted_devices = {device.name: device for device in wanted.device}
+    for device in now.device:
+        signature, kept = signatures[device.link], wanted_devices.get(device.name)
+        if signature is None:
+            continue
+        if kept is None:
+            yield f"device {device.name} has a signed link: whether it is there {AT_THE_SITE}"
+        elif _signature(wanted_links[kept.link]) != signature:
             yield f"device {device.name} has a signed link: that it has {AT_THE_SITE}"
+    believed = {device.link for device in now.device if _is_counted(now, device)}
+    for device in wanted.device:
+        link = wanted_links[device.link]
+        open_to_all = _signature(link) is None and not (link in now.link and link.name in believed)
+        if open_to_all and _is_counted(wanted, device):
+            kind = driver_of(wanted, device).kind
+            what = f"device {device.name} is a {kind} of a link that isn't signed"
+            yield f"{what}: that {AT_THE_SITE}"
+
+
+def _is_counted(configuration: EdgeConfiguration, device: Device) -> bool:
+    """Whether its readings are events with a number of their own, such as payments."""
+    return bool(KINDS[driver_of(configuration, device).kind].number)
 
 
 def _signature(link: LinkSettings) -> Signature | None:

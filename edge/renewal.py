@@ -33,6 +33,7 @@ from edge.site_log import What, note_here
 from edge.timekeeping import Timekeeping
 from wire.certificates import CertificateAnswer, CertificateRequest
 from wire.configuration import ConfigurationError
+from wire.malformed import MALFORMED
 from wire.messages import BadMessage, decode_message, encode_message
 from wire.topics import Leaf, topic
 
@@ -252,7 +253,7 @@ async def _work(do: str, **words: Any) -> Any:
         answer = msgspec.json.decode(said)
     except TimeoutError as error:
         raise NotRenewed(f"{do}: no answer in {WORKER_S:g} s") from error
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise NotRenewed(f"{do}: the process ended with {process.returncode}") from error
     finally:
         if process.returncode is None:

@@ -19,10 +19,11 @@ from pathlib import Path
 import msgspec
 
 from edge.configuration import Device, EdgeConfiguration
-from edge.configuration_file import write_whole
 from edge.outbox_file import OutboxDamaged, OutboxFailing
 from edge.outbox_thread import OutboxThread
 from edge.site_log import What, folder_of, note_here
+from edge.whole_file import write_whole
+from wire.malformed import MALFORMED
 
 SUFFIX = ".sensors.json"
 _log = logging.getLogger(__name__)
@@ -57,10 +58,14 @@ async def forget_replaced(
     try:
         if replaced:
             await outbox.seal((), dict.fromkeys(replaced, b""), Counter())
-        write_whole(path, msgspec.json.encode(now))
     except OutboxDamaged:
         raise
-    except (OutboxFailing, OSError) as error:  # a full disk: tried again at the next start
+    except OutboxFailing as error:  # a full disk: tried again at the next start
+        _log.warning("event=replaced_not_forgotten why=%r", str(error))
+        return []
+    try:
+        write_whole(path, msgspec.json.encode(now))
+    except OSError as error:  # then they are forgotten once more
         _log.warning("event=replaced_not_kept why=%r", str(error))
     for name in replaced:
         text = "another sensor: what was learnt of the one before is forgotten"
@@ -73,5 +78,5 @@ async def forget_replaced(
 def _read(path: Path) -> dict[str, str]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *MALFORMED):
         return {}

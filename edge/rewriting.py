@@ -7,16 +7,14 @@ mode stay: the agent must still be able to read it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 
 from edge.configuration import load_configuration
+from edge.device_edits import device_table
+from edge.whole_file import write_whole
 from wire.configuration import ConfigurationError
 
 
@@ -32,18 +30,12 @@ def with_device_keys(
     Raises:
         ConfigurationError: not TOML, or no such device.
     """
-    try:
-        document: Any = tomlkit.parse(text)
-    except TOMLKitError as error:
-        raise ConfigurationError(source, "", f"not TOML: {error}", "Mend that line") from error
-    for each in document.get("device", ()):
-        if each.get("name") == device:
-            if table not in each:
-                each[table] = tomlkit.inline_table()
-            for key, value in keys.items():
-                each[table][key] = list(value) if isinstance(value, tuple) else value
-            return tomlkit.dumps(document)
-    raise ConfigurationError(source, "device", f"no {device!r}", "Name one that is there")
+    document, found = device_table(text, source, device)
+    if table not in found:
+        found[table] = tomlkit.inline_table()
+    for key, value in keys.items():
+        found[table][key] = list(value) if isinstance(value, tuple) else value
+    return tomlkit.dumps(document)
 
 
 def rewrite(path: Path, before: str, after: str) -> None:
@@ -58,16 +50,4 @@ def rewrite(path: Path, before: str, after: str) -> None:
     if path.read_text(encoding="utf-8") != before:
         remedy = "Run this again"
         raise ConfigurationError(str(path), "", "somebody changed it meanwhile", remedy)
-    there = path.stat()
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), there.st_mode & 0o777)
-            with suppress(PermissionError):  # not root: then it is ours anyway
-                os.fchown(file.fileno(), there.st_uid, there.st_gid)
-            file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, after.encode())

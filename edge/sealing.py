@@ -26,7 +26,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from devices.chirpstack import Uplink
+from devices.envelope import Uplink
 from devices.reading import Payload, Refusal
 from edge.configuration import OutboxSettings
 from edge.intake import Intake

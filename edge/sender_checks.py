@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge.configuration import Device, EdgeConfiguration
 
 SECRETS_MAX = 2
+_ORDER_SUFFIX = re.compile(r"[A-Za-z0-9._~-]{0,19}[A-Za-z_~-]")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 
@@ -100,6 +101,13 @@ def _check_signature(signature: Signature, key: str, source: str) -> None:
     if signature.time_header and signature.scheme in ("midtrans", "token"):
         problem = f"{signature.scheme} signs no time of its own"
         raise ConfigurationError(source, f"{key}.time_header", problem, "Leave it out")
+    if signature.order_suffix and signature.scheme != "midtrans":
+        problem, remedy = f"{signature.scheme} signs the whole event", "Leave it out"
+        raise ConfigurationError(source, f"{key}.order_suffix", problem, remedy)
+    if signature.order_suffix and _ORDER_SUFFIX.fullmatch(signature.order_suffix) is None:
+        remedy = "Give letters, digits and -_~., the last one neither a digit nor a dot"
+        problem = f"{signature.order_suffix!r} isn't one"
+        raise ConfigurationError(source, f"{key}.order_suffix", problem, remedy)
     if not 1 <= signature.within_s <= 86_400:
         problem = f"{signature.within_s} not in 1..86400"
         raise ConfigurationError(source, f"{key}.within_s", problem, "Choose within")

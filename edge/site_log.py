@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from edge.configuration import EdgeConfiguration
+from wire.malformed import MALFORMED
 
 NAME, NAME_BEFORE = "site-log.jsonl", "site-log.1.jsonl"
 FOLDER = Path("/var/lib/gampong")
@@ -127,7 +128,7 @@ def read_log(folder: Path) -> Iterator[Entry]:
         except FileNotFoundError:
             continue
         for line in lines:
-            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            with suppress(*MALFORMED):
                 yield msgspec.json.decode(line, type=Entry)
 
 

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
+from wire.small_file import read_secret
 
 if TYPE_CHECKING:
     from dashboards.configuration import PageConfiguration
@@ -191,11 +192,7 @@ def _password(args: argparse.Namespace) -> str:
 
 def _first_line(path: Path) -> str:
     try:
-        if path.stat().st_mode & 0o077:
-            problem = "others may read it"
-            raise ConfigurationError(str(path), "", problem, f"chmod 600 {path}")
-        with path.open("rb") as file:
-            text = file.read(_PASSWORD_BYTES_MAX).decode("utf-8")
+        text = read_secret(str(path), "--password-file", _PASSWORD_BYTES_MAX).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(str(path), "", str(error), "Name a text file") from error
     return text.partition("\n")[0].removesuffix("\r")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wire.configuration import Broker, ConfigurationError, Tls
+from wire.small_file import read_secret
 
 if TYPE_CHECKING:
     from ingest.trust.authority import Authority
@@ -56,14 +57,14 @@ def opened(configuration: TrustConfiguration) -> Authority:
 
 
 def passphrase(configuration: TrustConfiguration, new: bool = False) -> bytes:
-    """From its file, which only its owner may read; else asked for at a terminal.
+    """From its file, which nobody else may reach; else asked for at a terminal.
 
     Raises:
         ConfigurationError: it can't be had.
     """
     path = Path(configuration.authority.passphrase_file)
     if path.exists():
-        return read_secret(path)
+        return secret_in(path, "authority.passphrase_file")
     if not sys.stdin.isatty():
         remedy = "Write the passphrase there (mode 600), or run this at a terminal"
         raise ConfigurationError(str(path), "", "not there", remedy)
@@ -73,17 +74,14 @@ def passphrase(configuration: TrustConfiguration, new: bool = False) -> bytes:
     return secret
 
 
-def read_secret(path: Path) -> bytes:
-    """What stands in a file that only its owner may read.
+def secret_in(path: Path, key: str) -> bytes:
+    """What stands in a secret's file; `key` is where it was named.
 
     Raises:
-        ConfigurationError: others may, or it can't be read.
+        ConfigurationError: it is open to others, or can't be read.
     """
     try:
-        if path.stat().st_mode & 0o077:
-            remedy = f"Run: chmod 600 {path}"
-            raise ConfigurationError(str(path), "", "others may read it", remedy)
-        return path.read_bytes().strip()
+        return read_secret(str(path), key).strip()
     except OSError as error:
         raise ConfigurationError(str(path), "", str(error.strerror), "Name the file") from error
 

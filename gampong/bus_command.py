@@ -14,6 +14,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.spoken import complain, spoken
+from wire.sentence import told
+
 if TYPE_CHECKING:
     from edge.configuration import EdgeConfiguration
     from edge.doctor import Finding
@@ -50,10 +53,10 @@ def run(arguments: argparse.Namespace) -> int:
         configuration = load_configuration(text, str(arguments.file))
         settings = _settings(configuration, arguments.link, str(arguments.file))
         if arguments.rounds < 1:
-            raise ConfigurationError("--rounds", "", "below 1", "Give 20")
+            raise ConfigurationError("--rounds", "", told("below 1"), told("Give 20"))
         record = asyncio.run(_examine(configuration, settings, arguments.rounds))
     except (ConfigurationError, PortDown, OSError, UnicodeDecodeError) as error:
-        print(f"gampong bus: {error}", file=sys.stderr)
+        complain("bus", error)
         return UNUSABLE
     findings = list(advise(record))
     if arguments.json:
@@ -78,8 +81,13 @@ def _settings(configuration: EdgeConfiguration, name: str | None, source: str) -
     if name is None and len(buses) == 1:
         return next(iter(buses.values()))
     if name not in buses:
-        remedy = f"Take one of: {', '.join(buses) or 'none: gampong scan finds slaves'}"
-        problem = f"no bus {name!r} with slaves" if name else f"{len(buses)} of them"
+        none = told("none: gampong scan finds slaves")
+        remedy = told("Take one of: {names}", names=", ".join(buses) or none)
+        problem = (
+            told("no bus {name!r} with slaves", name=name)
+            if name
+            else told("{count} of them", count=len(buses))
+        )
         raise ConfigurationError(source, "link", problem, remedy)
     return buses[name]
 
@@ -106,15 +114,20 @@ def _show(record: BusRecord, findings: list[Finding]) -> None:
     from gampong.doctor_command import say
 
     for slave in record.slaves:
-        print(f"address {slave.unit} ({', '.join(slave.devices)}), asked {slave.asked} times")
-        for row in histogram(slave):
+        asked = told(
+            "address {unit} ({devices}), asked {asked} times",
+            unit=slave.unit,
+            devices=", ".join(slave.devices),
+            asked=slave.asked,
+        )
+        print(spoken(asked))
+        for row in histogram(slave, spoken):
             print(row)
     for finding in findings:
         say(finding)
 
 
 def _print_json(record: BusRecord, findings: list[Finding]) -> None:
-    import msgspec
+    from edge.doctor import as_json
 
-    whole = msgspec.json.encode({"bus": record, "findings": findings})
-    print(msgspec.json.format(whole, indent=2).decode())
+    print(as_json({"bus": record, "findings": findings}).decode())

@@ -12,8 +12,12 @@ import argparse
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gampong.spoken import complain, spoken
+from wire.sentence import Told, told
 
 if TYPE_CHECKING:
     from edge.burst import Burst
@@ -64,7 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         _check(configuration, target, arguments, str(path))
         taken = asyncio.run(_burst(configuration, arguments.count, arguments.within))
         if taken.lost or not taken.readings:
-            print(f"{_nothing(taken)}. Nothing is changed", file=sys.stderr)
+            said = told("{why}. Nothing is changed", why=_nothing(taken))
+            print(spoken(said), file=sys.stderr)
             return NOT_WRITTEN
         judged = judge(
             configuration.device[0], target, taken.readings, arguments.height, arguments.anyway
@@ -78,13 +83,13 @@ def run(arguments: argparse.Namespace) -> int:
             with_device_keys(text, str(path), arguments.device, judged.table, judged.keys),
         )
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
-        print(f"gampong calibrate: {error}", file=sys.stderr)
+        complain("calibrate", error)
         return UNUSABLE
     _note(configuration, arguments.device, target, judged)
     for key, value in judged.keys.items():
         shown = list(value) if isinstance(value, tuple) else value
         print(f"{path}: {judged.table}.{key} = {shown}")
-    print("Now: systemctl restart gampong-edge")
+    print(spoken(told("Now: systemctl restart gampong-edge")))
     return 0
 
 
@@ -112,13 +117,17 @@ def _check(
 
     kind = driver_of(configuration, configuration.device[0]).kind
     if kind not in KINDS[target]:
-        problem = f"a {kind} can't be {target}"
-        remedy = f"--{target} is for {' and '.join(KINDS[target])}"
+        problem = told("a {kind} can't be {target}", kind=kind, target=str(target))
+        kinds = [told("{kind}", kind=each) for each in KINDS[target]]
+        both = kinds[0] if len(kinds) == 1 else told("{a} and {b}", a=kinds[0], b=kinds[1])
+        remedy = told("--{target} is for {kinds}", target=str(target), kinds=both)
         raise ConfigurationError(source, arguments.device, problem, remedy)
     if arguments.count < FEW:
-        raise ConfigurationError("--count", "", f"{arguments.count} are too few", f"Give {FEW}")
+        problem = told("{count} are too few", count=arguments.count)
+        raise ConfigurationError("--count", "", problem, told("Give {count}", count=FEW))
     if arguments.height is not None and arguments.height <= 0:
-        raise ConfigurationError("--height", "", "not above 0", "Give bottom to brim in mm")
+        remedy = told("Give bottom to brim in mm")
+        raise ConfigurationError("--height", "", told("not above 0"), remedy)
 
 
 async def _burst(configuration: EdgeConfiguration, count: int, within_s: float) -> Burst:
@@ -128,18 +137,21 @@ async def _burst(configuration: EdgeConfiguration, count: int, within_s: float) 
     def tell(done: int) -> None:
         if sys.stderr.isatty():
             end = "\n" if done == count else ""
-            print(f"\r{done} of {count} readings", end=end, file=sys.stderr, flush=True)
+            far = spoken(told("{done} of {count} readings", done=done, count=count))
+            print(f"\r{far}", end=end, file=sys.stderr, flush=True)
 
     return await burst(configuration, count, within_s, SystemClock(), tell)
 
 
-def _nothing(taken: Burst) -> str:
+def _nothing(taken: Burst) -> Told:
     """Why there is nothing to judge."""
     if taken.lost:
-        return taken.lost
+        return Told(taken.lost, "the port was lost: {why}", {"why": taken.lost})
     if _beside(taken, without=("timeout",)):
-        return f"nothing that can be read came: {_beside(taken)}. See: gampong probe"
-    return "the device keeps silent. Is it powered? See: gampong probe"
+        return told(
+            "nothing that can be read came: {reasons}. See: gampong probe", reasons=_beside(taken)
+        )
+    return told("the device keeps silent. Is it powered? See: gampong probe")
 
 
 def _beside(taken: Burst, without: tuple[str, ...] = ()) -> str:
@@ -149,9 +161,20 @@ def _beside(taken: Burst, without: tuple[str, ...] = ()) -> str:
 
 
 def _say(device: str, judged: Judged, taken: Burst) -> None:
-    print(f"{device}: {judged.seen}")
+    print(f"{device}: {spoken(judged.seen)}")
     if beside := _beside(taken):
-        print(f"    beside them {beside}")
-    print(f"{judged.verdict}{': ' if judged.why else ''}{judged.why}")
+        print(f"    {spoken(told('beside them {reasons}', reasons=beside))}")
+    print(f"{spoken(_verdicts()[judged.verdict])}{': ' if judged.why else ''}{spoken(judged.why)}")
     if judged.remedy:
-        print(f"    {judged.remedy}. Nothing is changed")
+        print(f"    {spoken(told('{remedy}. Nothing is changed', remedy=judged.remedy))}")
+
+
+def _verdicts() -> Mapping[str, Told]:
+    from edge.calibration import Verdict
+
+    return {
+        Verdict.GOOD: told("good"),
+        Verdict.NOISY: told("noisy"),
+        Verdict.FEW: told("too few"),
+        Verdict.CONTRADICTS: told("contradicts what is there"),
+    }

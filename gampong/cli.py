@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is its own, 1 after a bug, 130 after Ctrl-C."""
     words = sys.argv[1:] if argv is None else list(argv)
     knowing = parser(words)
-    if speaks_indonesian(os.environ):
+    if {"-h", "--help"}.intersection(words) and speaks_indonesian(os.environ):
         speak_indonesian(knowing)
     arguments = knowing.parse_args(words)
     try:

@@ -30,13 +30,15 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(arguments: argparse.Namespace) -> int:
     """`gampong edge confirmed`."""
     from edge.configuration import load_configuration
+    from gampong.spoken import complain, spoken
     from wire.configuration import ConfigurationError
+    from wire.sentence import told
 
     try:
         text = arguments.file.read_text(encoding="utf-8")
         outbox = Path(load_configuration(text, str(arguments.file)).outbox.path)
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
-        print(f"gampong edge confirmed: {error}", file=sys.stderr)
+        complain("edge confirmed", error)
         return UNUSABLE
     until_s = time.monotonic() + arguments.within
     before = _final(outbox)
@@ -47,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         elif now is not None and now > before:
             return 0
         time.sleep(min(LOOK_S, arguments.within))
-    print(f"nothing was confirmed in {arguments.within:g} s", file=sys.stderr)
+    nothing = told("nothing was confirmed in {within_s:g} s", within_s=arguments.within)
+    print(spoken(nothing), file=sys.stderr)
     return NOT_CONFIRMED
 
 

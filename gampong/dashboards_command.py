@@ -123,9 +123,12 @@ def run_push(arguments: argparse.Namespace) -> int:
 
 def _token(file: str) -> str:
     from dashboards.grafana.push import PushError
+    from wire.small_file import OpenToOthers, read_secret
 
     try:
-        token = Path(file).read_text(encoding="ascii").strip()
+        token = read_secret(file, "--token-file").decode("ascii").strip()
+    except OpenToOthers as error:
+        raise PushError(f"{error}; nothing was written") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PushError(f"can't read the token in {file}: {error}; nothing was written") from error
     if not token:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -83,7 +84,7 @@ def read_book(data: bytes, zone: ZoneInfo, bank: str = "") -> Book:
     """The book in a file; `bank` is for lines that name none.
 
     Raises:
-        BookError: too large, not UTF-8, or without the columns that are needed.
+        BookError: too large, not UTF-8, not CSV, or without the columns that are needed.
     """
     if len(data) > BYTES_MAX:
         raise BookError(f"more than {BYTES_MAX} bytes: send it in parts")
@@ -91,6 +92,13 @@ def read_book(data: bytes, zone: ZoneInfo, bank: str = "") -> Book:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BookError("not UTF-8: save it as CSV UTF-8") from error
+    try:
+        return _book(text, zone, bank)
+    except csv.Error as error:
+        raise BookError(f"not CSV ({error}): save it as CSV UTF-8") from error
+
+
+def _book(text: str, zone: ZoneInfo, bank: str) -> Book:
     head = text.partition("\n")[0]
     separator = ";" if ";" in head else ","
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
@@ -165,6 +173,9 @@ def _number(name: str, text: str, separator: str) -> float:
     if separator == ";":
         text = text.replace(",", ".")
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise _Refused(f"{name}: not a number") from error
+    if not math.isfinite(number):
+        raise _Refused(f"{name}: not a number")
+    return number

@@ -79,6 +79,6 @@ def _ask(asked: urllib.request.Request) -> tuple[int, str]:
 def _word(body: bytes) -> str:
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(said.get("result", ""))[:64] if isinstance(said, dict) else ""

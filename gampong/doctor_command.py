@@ -1,8 +1,9 @@
 """`gampong doctor gateway.toml`: is it the sensor, the cable, the gateway or the cloud?
 
-In: the gateway's configuration. Out: a line a finding on stdout as it is found (`--json`: all of
-them), an exit code: 0 when nothing fails, 1 when something does, 2 when the configuration can't be
-read. `--bundle FILE` packs what a developer needs to help: no key, password or token is in it.
+In: the gateway's configuration. Out: a line a finding on stdout as it is found, in the shell's
+language (`--json`: all of them, in English), an exit code: 0 when nothing fails, 1 when something
+does, 2 when the configuration can't be read. `--bundle FILE` packs what a developer needs to help:
+no key, password or token is in it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.spoken import complain, spoken
 from wire.configuration import ConfigurationError
+from wire.sentence import told
 
 if TYPE_CHECKING:
     from edge.configuration import EdgeConfiguration
@@ -46,21 +49,22 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(arguments: argparse.Namespace) -> int:
     """`gampong doctor`."""
-    import msgspec
+    from edge.doctor import as_json
 
     try:
         text = arguments.file.read_text(encoding="utf-8")
         configuration = _configuration(text, arguments.file)
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
-        print(f"gampong doctor: {error}", file=sys.stderr)
+        complain("doctor", error)
         return UNUSABLE
     heard = (lambda finding: None) if arguments.json else say
     findings = asyncio.run(_all(configuration, heard, arguments.file))
     if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+        print(as_json(findings).decode())
     if arguments.bundle:
         _pack(arguments.bundle, text, configuration, findings)
-        print(f"{arguments.bundle}: for support; it holds no secret", file=sys.stderr)
+        packed = told("{file}: for support; it holds no secret", file=arguments.bundle)
+        print(spoken(packed), file=sys.stderr)
     return FAILED if any(finding.verdict == "fail" for finding in findings) else 0
 
 
@@ -95,22 +99,23 @@ async def _all(configuration: EdgeConfiguration, heard: object, file: Path) -> l
 
 def say(finding: Finding) -> None:
     """A finding for a person."""
-    print(f"{MARKS[finding.verdict]} {finding.look}: {finding.seen}")
+    print(f"{MARKS[finding.verdict]} {spoken(finding.look)}: {spoken(finding.seen)}")
     if finding.remedy:
-        print(f"    {finding.remedy}")
+        print(f"    {spoken(finding.remedy)}")
 
 
 def _pack(path: Path, text: str, configuration: EdgeConfiguration, findings: list[Finding]) -> None:
     """Secrets stand in files of their own, which the configuration only names: they stay out."""
     import msgspec
 
+    from edge.doctor import as_json
     from edge.outbox_export import look_at
     from edge.outbox_file import OutboxError
     from gampong import __version__
 
     files = {
         "gateway.toml": text.encode(),
-        "doctor.json": msgspec.json.format(msgspec.json.encode(findings), indent=2),
+        "doctor.json": as_json(findings),
         "versions.txt": f"gampong {__version__}\n{platform.platform()}\n{sys.version}\n".encode(),
     }
     try:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.log import begin_log
+
 if TYPE_CHECKING:
-    from edge.configuration import EdgeConfiguration
+    from edge.configuration import Device, EdgeConfiguration
     from edge.onlooker import Watch
     from wire.clock import CityTime
     from wire.messages import Ledger
+    from wire.sentence import Told
 
 GARBAGE_OBJECTS = 10_000
 UNUSABLE = 2
-REPEAT_S = 60.0
-_REPEATS_MAX = 256
 
 
 def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edge.outbox_file import OutboxDamaged, OutboxUnusable
     from wire.configuration import ConfigurationError
 
-    _begin_log()
+    begin_log()
     log = logging.getLogger("gampong.edge")
     try:
         city = _city_time(arguments.city_time)
@@ -86,24 +86,25 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check(arguments: argparse.Namespace) -> int:
     """`gampong edge check`."""
+    from gampong.spoken import complain, spoken
     from wire.configuration import ConfigurationError
+    from wire.sentence import told
 
     try:
         configuration = _load(arguments.file)
     except ConfigurationError as error:
-        print(f"gampong edge check: {error}", file=sys.stderr)
+        complain("edge check", error)
         return UNUSABLE
     for line in _described(configuration):
-        print(line)
-    for file in _readable_by_all(configuration):
-        print(f"warning: {file} is readable for everyone. Run: chmod 600 {file}", file=sys.stderr)
+        print(spoken(line))
     if configuration.page.host:
         from edge.page.pin import PinUnusable, read
 
         try:
             read(Path(configuration.page.pin_file))
         except PinUnusable as error:
-            print(f"warning: nobody can log in to the page: {error}", file=sys.stderr)
+            why = told("warning: nobody can log in to the page: {why}", why=error.args[0])
+            print(spoken(why), file=sys.stderr)
     return 0
 
 
@@ -123,36 +124,6 @@ def _load(file: Path) -> EdgeConfiguration:
         remedy = "Name the gateway's TOML file"
         raise ConfigurationError(str(file), "", reason.lower(), remedy) from error
     return checked(text, str(file))
-
-
-class FewerRepeats(logging.Filter):
-    """A line like one before, whatever its numbers, passes once a minute, with how many didn't."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._seen: dict[str, tuple[float, int]] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = re.sub(r"\d+", "0", record.getMessage())
-        now = record.created
-        until, kept_back = self._seen.pop(text, (0.0, 0))
-        if now < until:
-            self._seen[text] = until, kept_back + 1
-            return False
-        self._seen[text] = now + REPEAT_S, 0
-        if len(self._seen) > _REPEATS_MAX:
-            del self._seen[next(iter(self._seen))]
-        if kept_back:
-            record.msg, record.args = f"{record.getMessage()} repeated={kept_back}", None
-        return True
-
-
-def _begin_log() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(FewerRepeats())
-    line = "time=%(asctime)s level=%(levelname)s room=%(name)s %(message)s"
-    handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S%z"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _city_time(text: str | None) -> CityTime:
@@ -176,13 +147,11 @@ async def _run(path: Path, city: CityTime, drain_s: float) -> Ledger:
     from edge.remote import Remote
     from gampong import __version__, service
     from gampong.edge_page import own_page
-    from gampong.secret_files import say_readable
     from wire.clock import SystemClock
 
     clock = SystemClock(city)
     file = ConfigurationFile(path, clock, boot_id())
     configuration = file.begin()
-    say_readable(map(str, _readable_by_all(configuration)))
     stop = asyncio.Event()
 
     def leave() -> None:
@@ -234,38 +203,42 @@ def _write_ledger(file: Path, ledger: Ledger) -> None:
     part.replace(file)
 
 
-def _described(configuration: EdgeConfiguration) -> list[str]:
+def _described(configuration: EdgeConfiguration) -> list[Told]:
     """What `run` would open, for a person."""
+    from wire.sentence import told
+
     gateway, broker, outbox = configuration.gateway, configuration.broker, configuration.outbox
-    tls = f"TLS, certificate {broker.tls.certificate_file}" if broker.tls else "plain"
+    way = told("plain")
+    if broker.tls:
+        way = told("TLS, certificate {file}", file=broker.tls.certificate_file)
+    where, size_mib = f"{broker.host}:{broker.port}", outbox.bytes_max // 1024**2
     lines = [
-        f"gateway {gateway.name}, site {gateway.site}",
-        f"  sends to {broker.host}:{broker.port} ({tls})",
-        f"  outbox {outbox.path}, at most {outbox.bytes_max // 1024**2} MiB",
+        told("gateway {name}, site {site}", name=gateway.name, site=gateway.site),
+        told("  sends to {where} ({way})", where=where, way=way),
+        told("  outbox {path}, at most {size_mib} MiB", path=outbox.path, size_mib=size_mib),
     ]
     for link in configuration.link:
         kind = type(link).__struct_config__.tag
         opened = next(filter(None, (getattr(link, a, "") for a in ("port", "url", "listen"))), "")
         if not opened and (far := getattr(link, "broker", None)):
             opened = f"{far.host}:{far.port}"
-        lines.append(f"link {link.name} ({kind}): {opened}")
-        for device in configuration.device:
-            if device.link == link.name:
-                where = f", unit {device.unit}" if device.unit is not None else ""
-                where += f", {device.dev_eui}" if device.dev_eui else ""
-                lines.append(f"  device {device.name} in {device.zone}: {device.driver}{where}")
+        lines.append(
+            told("link {link} ({kind}): {opened}", link=link.name, kind=kind, opened=opened)
+        )
+        hung = [device for device in configuration.device if device.link == link.name]
+        lines += map(_described_device, hung)
     return lines
 
 
-def _readable_by_all(configuration: EdgeConfiguration) -> list[Path]:
-    """Secrets that any user of the machine could read."""
-    from edge.link_files import secret_files
-    from edge.remote_check import brokers_of
-    from gampong.secret_files import readable_by_all
+def _described_device(device: Device) -> Told:
+    from wire.sentence import told
 
-    brokers = brokers_of(configuration)
-    files = [broker.password_file for broker in brokers]
-    files += [broker.tls.key_file for broker in brokers if broker.tls]
-    files += [link.password_file for link in configuration.link if hasattr(link, "password_file")]
-    files += secret_files(configuration)
-    return readable_by_all(files)
+    line = told(
+        "  device {device} in {zone}: {driver}",
+        device=device.name,
+        zone=device.zone,
+        driver=device.driver,
+    )
+    if device.unit is not None:
+        line = told("{line}, unit {unit}", line=line, unit=device.unit)
+    return told("{line}, {dev_eui}", line=line, dev_eui=device.dev_eui) if device.dev_eui else line

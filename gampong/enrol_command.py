@@ -7,7 +7,6 @@ stdout, an exit code: 0, or 2 when nothing was changed, with the reason and the 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 UNUSABLE = 2
@@ -35,6 +34,7 @@ def run_enrol(args: argparse.Namespace) -> int:
     from edge.enrolment import NotEnrolled, enrol
     from edge.site_log import FOLDER as LOG_FOLDER
     from edge.site_log import What, note_here
+    from gampong.spoken import complain, spoken
     from wire.bundle import PREFIX, TEXT_MAX, BadBundle, decode_bundle
 
     try:
@@ -44,12 +44,12 @@ def run_enrol(args: argparse.Namespace) -> int:
                 text = file.read(TEXT_MAX + 1)
         bundle = decode_bundle(text)
         for line in enrol(bundle, args.folder, args.replace):
-            print(line)
+            print(spoken(line))
         if args.folder == FOLDER:  # a gateway's, not a trial's
             said = f"as {bundle.gateway}, site {bundle.site}"
             note_here(LOG_FOLDER, What.ENROLLED, int(time.time() * 1000), text=said)
     except (BadBundle, NotEnrolled, OSError, UnicodeDecodeError) as error:
-        print(f"gampong edge enrol: {error}", file=sys.stderr)
+        complain("edge enrol", error)
         return UNUSABLE
     return 0
 
@@ -57,10 +57,11 @@ def run_enrol(args: argparse.Namespace) -> int:
 def run_csr(args: argparse.Namespace) -> int:
     """Prints the request; the key is made once and kept."""
     from edge.enrolment import NotEnrolled, request
+    from gampong.spoken import complain
 
     try:
         print(request(args.name, args.folder), end="")
     except (NotEnrolled, OSError) as error:
-        print(f"gampong edge csr: {error}", file=sys.stderr)
+        complain("edge csr", error)
         return UNUSABLE
     return 0

@@ -64,13 +64,11 @@ def read_figures(path: Path) -> FiguresConfiguration:
     Raises:
         ConfigurationError: names the file, the key and the remedy.
     """
+    from dashboards.configuration import read_file
     from dashboards.figures_configuration import FiguresConfiguration, check_figures
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(str(path), "", str(error), "Name a TOML file") from error
-    return check_figures(decode_toml(text, FiguresConfiguration, str(path)), str(path))
+    source = str(path)
+    return check_figures(decode_toml(read_file(source), FiguresConfiguration, source), source)
 
 
 async def _figures(args: argparse.Namespace, configuration: FiguresConfiguration) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -175,7 +176,7 @@ async def _heard(door: Door) -> dict[str, Status]:
 
     async with (
         asyncio.timeout(ANSWER_S),
-        connected(door, "gampong-list") as connection,
+        connected(door, f"gampong-list-{secrets.token_hex(4)}") as connection,
         asyncio.TaskGroup() as group,
     ):
         listening = group.create_task(listen(connection))

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from gampong.authority_files import guarded, load, opened, read_secret, reload, serve_lists, tell
+from gampong.authority_files import guarded, load, opened, reload, secret_in, serve_lists, tell
 
 Word = Callable[[str, str], argparse.ArgumentParser]
 
@@ -64,7 +64,7 @@ def run_passphrase(args: argparse.Namespace) -> int:
 
         configuration = load(args.file)
         folder = Path(configuration.authority.folder)
-        new = read_secret(args.new)
+        new = secret_in(args.new, "NEW")
         try:
             Authority.open(folder, new)
         except TrustError:

@@ -40,21 +40,24 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def run(arguments: argparse.Namespace) -> int:
     """`gampong edge pin`."""
     from edge.page.pin import DIGITS_MAX, DIGITS_MIN, draw, is_guessable, is_pin, write
+    from gampong.spoken import reason, spoken
+    from wire.sentence import told
 
     digits = sys.stdin.readline().strip() if arguments.stdin else draw()
     if not is_pin(digits):
-        problem = f"not {DIGITS_MIN} to {DIGITS_MAX} digits"
+        problem = told("not {low} to {high} digits", low=DIGITS_MIN, high=DIGITS_MAX)
     elif is_guessable(digits):
-        problem = "anybody would try that first"
+        problem = told("anybody would try that first")
     else:
         try:
             write(arguments.file, digits)
         except OSError as error:
-            print(f"gampong edge pin: {arguments.file}: {error.strerror}", file=sys.stderr)
+            print(f"gampong edge pin: {arguments.file}: {reason(error)}", file=sys.stderr)
             return UNUSABLE
         if not arguments.stdin:
             print(digits)
-        print(f"{arguments.file} is written", file=sys.stderr)
+        print(spoken(told("{file} is written", file=arguments.file)), file=sys.stderr)
         return 0
-    print(f"gampong edge pin: {problem}. Nothing is changed", file=sys.stderr)
+    said = told("{why}. Nothing is changed", why=problem)
+    print(f"gampong edge pin: {spoken(said)}", file=sys.stderr)
     return UNUSABLE

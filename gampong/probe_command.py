@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from gampong.spoken import complain, spoken
+from wire.sentence import told
 
 if TYPE_CHECKING:
     from devices.driver import Driver
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             load_configuration(text, str(arguments.file)), arguments.device, str(arguments.file)
         )
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
-        print(f"gampong probe: {error}", file=sys.stderr)
+        complain("probe", error)
         return UNUSABLE
     shown = asyncio.run(_probe(configuration, arguments.count, arguments.within))
     return 0 if shown else NOTHING
@@ -69,13 +71,14 @@ def only(configuration: EdgeConfiguration, name: str, source: str) -> EdgeConfig
 
     names = [device.name for device in configuration.device]
     if name not in names:
-        remedy = f"Take one of: {', '.join(names) or 'none'}"
-        raise ConfigurationError(source, "device", f"no {name!r}", remedy)
+        remedy = told("Take one of: {names}", names=", ".join(names) or told("none"))
+        raise ConfigurationError(source, "device", told("no {name!r}", name=name), remedy)
     device = configuration.device[names.index(name)]
     if isinstance(driver_of(configuration, device).link, LorawanLink | TopicLink):
         # A second reader would take uplinks away from the agent.
-        remedy = "See what it sent: gampong outbox export --confirmed"
-        raise ConfigurationError(source, name, "speaks when it likes, it can't be asked", remedy)
+        remedy = told("See what it sent: gampong outbox export --confirmed")
+        problem = told("speaks when it likes, it can't be asked")
+        raise ConfigurationError(source, name, problem, remedy)
     links = tuple(link for link in configuration.link if link.name == device.link)
     return msgspec.structs.replace(configuration, device=(device,), link=links)
 
@@ -94,7 +97,13 @@ async def _probe(configuration: EdgeConfiguration, count: int, within_s: float) 
             running.cancel()
     except TimeoutError:
         status = link.status()
-        print(f"{link.name} is {status.state}: {status.detail or 'no more readings in time'}")
+        why = status.detail or told("no more readings in time")
+        ended = (
+            told("{link} is up: {why}", link=link.name, why=why)
+            if status.state == "up"
+            else told("{link} is down: {why}", link=link.name, why=why)
+        )
+        print(spoken(ended))
     return screen.shown
 
 
@@ -118,12 +127,14 @@ class _Screen:
         from edge.meaning import interpret
 
         assert callable(self._now_ms)
-        raw = payload.data.hex() if len(payload.data) <= 64 else f"{len(payload.data)} bytes"
+        size = told("{size} bytes", size=len(payload.data))
+        raw = payload.data.hex() if len(payload.data) <= 64 else spoken(size)
         try:
             values = self._driver.decode(payload)[0]
             check_fields(self._driver.kind, values.fields)
         except Undecodable as error:
-            print(f"{device}  {raw}  refused: {error}", flush=True)
+            refused = told("refused: {error}", error=error)
+            print(f"{device}  {raw}  {spoken(refused)}", flush=True)
             return
         interpreted = interpret(self._rules, values, self._now_ms(), self._state)
         self._state = interpreted.state
@@ -135,10 +146,10 @@ class _Screen:
             self.full.set()
 
     def refused(self, device: str, reason: Refusal) -> None:
-        print(f"{device}  no reading: {reason}", flush=True)
+        print(f"{device}  {spoken(told('no reading: {reason}', reason=reason))}", flush=True)
 
     def noise(self, link: str, reason: str) -> None:
-        print(f"{link}  noise: {reason}", flush=True)
+        print(f"{link}  {spoken(told('noise: {reason}', reason=reason))}", flush=True)
 
     def uplink(self, link: str, uplink: Uplink, answered: Answered) -> None:
         raise AssertionError("a device that can be asked sends no uplinks")

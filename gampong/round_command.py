@@ -65,13 +65,11 @@ def read_round(path: Path) -> RoundConfiguration:
     Raises:
         ConfigurationError: names the file, the key and the remedy.
     """
+    from dashboards.configuration import read_file
     from dashboards.round_configuration import RoundConfiguration, check_round
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(str(path), "", str(error), "Name a TOML file") from error
-    return check_round(decode_toml(text, RoundConfiguration, str(path)), str(path))
+    source = str(path)
+    return check_round(decode_toml(read_file(source), RoundConfiguration, source), source)
 
 
 async def _plan(configuration: RoundConfiguration, clock: SystemClock) -> tuple[Collection, Sheet]:

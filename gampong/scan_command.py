@@ -13,6 +13,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.spoken import complain, spoken
+from wire.sentence import Told, told
+
 if TYPE_CHECKING:
     from edge.scan import Found
 
@@ -44,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     ports = arguments.port or serial_ports()
     if not ports:
-        print("no serial port on this machine: plug the adapter in", file=sys.stderr)
+        none = told("no serial port on this machine: plug the adapter in")
+        print(spoken(none), file=sys.stderr)
         return NOTHING
     found: list[Found] = []
     failed = False
@@ -55,13 +59,13 @@ def run(arguments: argparse.Namespace) -> int:
                 found += asyncio.run(_search(port, addresses, arguments.quick))
             except PortDown as down:
                 failed = True
-                print(f"\n{down}", file=sys.stderr)
+                print(f"\n{spoken(down.why)}", file=sys.stderr)
         _clear()
         _show(found, arguments.json)
         if arguments.write:
             _write(arguments.write, found)
     except (ConfigurationError, OSError) as error:
-        print(f"gampong scan: {error}", file=sys.stderr)
+        complain("scan", error)
         return UNUSABLE
     return UNUSABLE if failed else 0 if found else NOTHING
 
@@ -83,10 +87,12 @@ def _addresses(text: str) -> range:
 
     first, _, last = text.partition("-")
     if not (first.isdecimal() and (last or first).isdecimal()):
-        raise ConfigurationError("--addresses", "", f"{text!r} isn't 1-247", "Give FIRST-LAST")
+        problem = told("{text!r} isn't 1-247", text=text)
+        raise ConfigurationError("--addresses", "", problem, told("Give FIRST-LAST"))
     low, high = int(first), int(last or first)
     if not 1 <= low <= high <= 247:
-        raise ConfigurationError("--addresses", "", f"{text} isn't within 1-247", "Choose within")
+        problem = told("{text} isn't within 1-247", text=text)
+        raise ConfigurationError("--addresses", "", problem, told("Choose within"))
     return range(low, high + 1)
 
 
@@ -97,11 +103,14 @@ def _show(found: list[Found], as_json: bool) -> None:
         print(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return
     for one in found:
-        unit = "" if one.unit is None else f", address {one.unit}"
+        line = f"{one.baudrate} {one.parity}"
+        if one.unit is not None:
+            line = spoken(told("{line}, address {unit}", line=line, unit=one.unit))
         read = ", ".join(f"{name} {value}" for name, value in one.fields.items())
-        names = " or ".join(one.drivers) or "no driver reads it"
-        print(f"{one.port} ({one.baudrate} {one.parity}{unit}): {names}")
-        print(f"    {read or 'answers'}    raw {one.raw.hex()}")
+        names = spoken(told(" or ")).join(one.drivers) or spoken(told("no driver reads it"))
+        print(f"{one.port} ({line}): {names}")
+        said = told("{read}    raw {raw}", read=read or told("answers"), raw=one.raw.hex())
+        print(f"    {spoken(said)}")
 
 
 def _write(path: Path, found: list[Found]) -> None:
@@ -114,19 +123,20 @@ def _write(path: Path, found: list[Found]) -> None:
     before = path.read_text(encoding="utf-8")
     proposal = propose(before, found, str(path))
     rewrite(path, before, proposal.text)
-    added = ", ".join(proposal.new) or "nothing"
+    added = ", ".join(proposal.new) or told("nothing")
     folder = folder_of(load_configuration(proposal.text, str(path)))
     note_here(folder, What.SCANNED, SystemClock().now_ms(), text=f"added {added}")
-    print(f"{path}: added {added}. Now: gampong edge check {path}")
+    now = told("{path}: added {added}. Now: gampong edge check {path}", path=path, added=added)
+    print(spoken(now))
     for each in proposal.left_out:
-        print(f"  left out: {each}")
+        print(f"  {spoken(told('left out: {what}', what=each))}")
 
 
-def _tell(what: str, done: int, whole: int) -> None:
+def _tell(what: Told, done: int, whole: int) -> None:
     if sys.stderr.isatty():
         filled = _BAR * done // max(1, whole)
         bar = f"[{'#' * filled}{'.' * (_BAR - filled)}]"
-        print(f"\r{bar} {what:<70.70}", end="", file=sys.stderr, flush=True)
+        print(f"\r{bar} {spoken(what):<70.70}", end="", file=sys.stderr, flush=True)
 
 
 def _clear() -> None:

@@ -12,8 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gampong.spoken import complain, spoken
 from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
+from wire.sentence import told
 
 if TYPE_CHECKING:
     from edge.site_log import Entry
@@ -51,13 +53,14 @@ def run(args: argparse.Namespace) -> int:
             now_ms = SystemClock().now_ms()
             if note_here(folder, What.NOTE, now_ms, device=args.device, text=args.note):
                 return 0
-            print(f"{folder}: the log can't be written. Run it with sudo", file=sys.stderr)
+            why = told("{folder}: the log can't be written. Run it with sudo", folder=folder)
+            print(spoken(why), file=sys.stderr)
             return UNUSABLE
         for entry in read_log(folder):
             if args.device in ("", entry.device):
                 print(msgspec.json.encode(entry).decode() if args.json else said(entry))
     except (ConfigurationError, OSError, UnicodeDecodeError) as error:
-        print(f"gampong edge log: {error}", file=sys.stderr)
+        complain("edge log", error)
         return UNUSABLE
     return 0
 
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def said(entry: Entry) -> str:
     """An entry for a person, in the machine's time zone."""
     at = datetime.fromtimestamp(entry.time_ms / 1000).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
-    doubt = "" if entry.time_trusted else " (clock not trusted)"
+    doubt = "" if entry.time_trusted else spoken(told(" (clock not trusted)"))
     device = f" {entry.device}" if entry.device else ""
     text = f": {entry.text}" if entry.text else ""
     return f"{at}{doubt} {entry.who}: {entry.what}{device}{text}"

@@ -2,8 +2,8 @@
 
 In: the outbox file, beside the agent, and its metrics where `[metrics]` is switched on: links and
 uplink are known only from there. Out: a screen of 80 by 24 or what the terminal has, plain text,
-readable over a slow ssh; `--once` prints it once. Devices that are late come first. Exit code: 0,
-or 2 when the configuration or the outbox can't be read.
+readable over a slow ssh, in the shell's language; `--once` prints it once. Devices that are late
+come first. Exit code: 0, or 2 when the configuration or the outbox can't be read.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from gampong.spoken import complain, spoken
+from wire.sentence import Told, told
 
 if TYPE_CHECKING:
     from edge.configuration import EdgeConfiguration
@@ -44,7 +46,7 @@ class View(NamedTuple):
     summary: OutboxSummary
     states: dict[str, State]
     samples: list[Sample] | None
-    why_not: str
+    why_not: Told
 
 
 def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{_HOME}{shown}{_TO_END}", end="", flush=True)
             time.sleep(EVERY_S)
     except (ConfigurationError, OutboxError, OSError, UnicodeDecodeError) as error:
-        print(f"gampong edge top: {error}", file=sys.stderr)
+        complain("edge top", error)
         return UNUSABLE
 
 
@@ -91,10 +93,12 @@ def screen(
     lines = [*_head(configuration, view), "", *_links(view, room=max(2, (rows - 8) // 3)), ""]
     devices = list(_devices(configuration, view))
     room = max(1, rows - 1 - len(lines) - 1)
-    lines.append(f"{'DEVICE':<24} {'VALUE':<30} {'AGE':>8}  STATE")
+    device, value, age = spoken(told("DEVICE")), spoken(told("VALUE")), spoken(told("AGE"))
+    lines.append(_row(device, value, age, spoken(told("STATE"))))
     if len(devices) > room:
         cut = len(devices) - room + 1
-        devices = [*devices[: room - 1], f"… and {cut} more, none of them later than these"]
+        more = spoken(told("… and {cut} more, none of them later than these", cut=cut))
+        devices = [*devices[: room - 1], more]
     lines += devices
     return [line[:columns].rstrip() for line in lines]
 
@@ -119,25 +123,28 @@ def _look(configuration: EdgeConfiguration) -> View:
     return View(SystemClock().now_ms(), summary, states, samples, why_not)
 
 
-def _metrics(configuration: EdgeConfiguration) -> tuple[list[Sample] | None, str]:
+def _metrics(configuration: EdgeConfiguration) -> tuple[list[Sample] | None, Told]:
     import http.client  # not above: the agent registers this command, too
 
     from wire.configuration import listening
 
     where = listening(configuration.metrics, "")
     if where is None:
-        return None, 'set [metrics] listen = "127.0.0.1:9464"'
+        return None, told('set [metrics] listen = "127.0.0.1:9464"')
     connection = http.client.HTTPConnection(*where, timeout=METRICS_S)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()
         text = answer.read().decode(errors="replace")
         if answer.status != http.client.OK:
-            return None, text.strip()
-        return list(parse_metrics(text)), ""
+            return None, told("{text}", text=text.strip())
+        return list(parse_metrics(text)), told("")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error) or "no answer"
-        return None, f"is the agent running? {configuration.metrics.listen}: {why}"
+        why = getattr(error, "strerror", None) or str(error) or told("no answer")
+        if isinstance(error, OSError) and error.strerror:
+            why = Told(error.strerror, error.strerror, {})
+        listen = configuration.metrics.listen
+        return None, told("is the agent running? {listen}: {why}", listen=listen, why=why)
     finally:
         connection.close()
 
@@ -146,40 +153,59 @@ def _head(configuration: EdgeConfiguration, view: View) -> Iterator[str]:
     gateway, summary = configuration.gateway, view.summary
     at = time.strftime("%H:%M:%S", time.gmtime(view.now_ms / 1000))
     yield f"{gateway.name}  {gateway.site}  {at} UTC"
-    yield f"uplink   {_uplink(view)}"
-    yield f"outbox   {_outbox(view)}"
+    yield _labelled(told("uplink"), _uplink(view))
+    yield _labelled(told("outbox"), _outbox(view))
     ledger = summary.ledger
     rejected, dropped = sum(ledger.rejected.values()), sum(ledger.dropped.values())
-    yield (
-        f"readings {ledger.accepted} accepted, {ledger.stored} stored, {ledger.waiting} waiting, "
-        f"{rejected} rejected, {dropped} dropped"
+    readings = told(
+        "{accepted} accepted, {stored} stored, {waiting} waiting, {rejected} rejected, "
+        "{dropped} dropped",
+        accepted=ledger.accepted,
+        stored=ledger.stored,
+        waiting=ledger.waiting,
+        rejected=rejected,
+        dropped=dropped,
     )
+    yield _labelled(told("readings"), readings)
     raised = {*summary.alarms, *(one.labels["alarm"] for one in _named(view, "alarm"))}
-    yield f"alarms   {', '.join(sorted(raised)) or 'none'}"
+    alarms = ", ".join(sorted(raised)) or told("none")
+    yield _labelled(told("alarms"), told("{alarms}", alarms=alarms))
 
 
-def _uplink(view: View) -> str:
+def _labelled(label: Told, text: Told) -> str:
+    return f"{spoken(label):<8} {spoken(text)}"
+
+
+def _uplink(view: View) -> Told:
     if view.samples is None:
-        return f"not known: {view.why_not}"
+        return told("not known: {why}", why=view.why_not)
     is_up, trusted = _value(view, "uplink_connected"), _value(view, "clock_trusted")
     count, sum_s = _value(view, "confirm_seconds_count"), _value(view, "confirm_seconds_sum")
-    confirmed = f"{count:.0f} confirmed, {sum_s / count:.2g} s each" if count else "none confirmed"
-    clock = "" if trusted else ", the clock isn't trusted yet"
-    return f"{'connected' if is_up else 'NOT CONNECTED'}, {confirmed} since the start{clock}"
+    confirmed = told("none confirmed")
+    if count:
+        each_s = sum_s / count
+        confirmed = told("{count:.0f} confirmed, {each_s:.2g} s each", count=count, each_s=each_s)
+    state = told("connected") if is_up else told("NOT CONNECTED")
+    said = told("{state}, {confirmed} since the start", state=state, confirmed=confirmed)
+    return said if trusted else told("{said}, the clock isn't trusted yet", said=said)
 
 
-def _outbox(view: View) -> str:
+def _outbox(view: View) -> Told:
     summary = view.summary
     share = summary.bytes / summary.bytes_max if summary.bytes_max else 0.0
-    text = f"{summary.waiting_batches} batches wait"
+    text = told("{count} batches wait", count=summary.waiting_batches)
     if summary.oldest_waiting_ms:
-        text += f", the oldest reading {_age(view.now_ms - summary.oldest_waiting_ms)} old"
-    text += f"; {share:.0%} full"
-    return text if summary.hours_left is None else f"{text}, {summary.hours_left:.0f} h of room"
+        age = _age(view.now_ms - summary.oldest_waiting_ms)
+        text = told("{waiting}, the oldest reading {age} old", waiting=text, age=age)
+    text = told("{waiting}; {share:.0%} full", waiting=text, share=share)
+    if summary.hours_left is None:
+        return text
+    return told("{waiting}, {hours:.0f} h of room", waiting=text, hours=summary.hours_left)
 
 
 def _links(view: View, room: int) -> Iterator[str]:
-    yield f"{'LINK':<24} {'STATE':<6} ERRORS SINCE THE START"
+    name, state = spoken(told("LINK")), spoken(told("STATE"))
+    yield f"{name:<24} {state:<6} {spoken(told('ERRORS SINCE THE START'))}"
     links = sorted(_named(view, "link_up"), key=lambda one: (one.value, one.labels["link"]))
     for link in links[:room]:
         name = link.labels["link"]
@@ -188,9 +214,10 @@ def _links(view: View, room: int) -> Iterator[str]:
             for one in _named(view, "link_errors_total")
             if one.labels["link"] == name
         ]
-        yield f"{name:<24} {'up' if link.value else 'DOWN':<6} {', '.join(errors) or 'none'}"
+        state = spoken(told("up") if link.value else told("DOWN"))
+        yield f"{name:<24} {state:<6} {', '.join(errors) or spoken(told('none'))}"
     if len(links) > room:
-        yield f"… and {len(links) - room} more"
+        yield spoken(told("… and {cut} more", cut=len(links) - room))
 
 
 def _devices(configuration: EdgeConfiguration, view: View) -> Iterator[str]:
@@ -204,17 +231,20 @@ def _devices(configuration: EdgeConfiguration, view: View) -> Iterator[str]:
         driver = driver_of(configuration, device)
         state = view.states.get(device.name)
         if state is None:
-            found.append((float("inf"), _row(device.name, "-", "-", "never heard of")))
+            never = spoken(told("never heard of"))
+            found.append((float("inf"), _row(device.name, "-", "-", never)))
             continue
         age_ms = max(0, view.now_ms - state.time_ms)
         late = age_ms / (1000 * expiry_s(device, driver, configuration.outbox.seal_interval_s))
-        said = "maintenance" if device.maintenance else "unknown" if late > 1 else "fresh"
+        said = told("unknown") if late > 1 else told("fresh")
+        if device.maintenance:
+            said = told("maintenance")
         value = "-"  # stale never looks fresh
         if late <= 1 and state.main is not None:
             value = f"{KINDS[driver.kind].state} {state.main:g} {state.condition}"
         elif late <= 1 and state.raw is not None:
             value = f"{driver.raw_field} {state.raw:g} {state.condition}"
-        found.append((late, _row(device.name, value, _age(age_ms), said)))
+        found.append((late, _row(device.name, value, spoken(_age(age_ms)), spoken(said))))
     return (line for _, line in sorted(found, key=lambda item: (-item[0], item[1])))
 
 
@@ -230,9 +260,12 @@ def _value(view: View, name: str) -> float:
     return next((sample.value for sample in _named(view, name)), 0.0)
 
 
-def _age(age_ms: float) -> str:
+def _age(age_ms: float) -> Told:
     seconds = age_ms / 1000
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
+    if seconds >= 2 * 86_400:
+        return told("{days:.0f} d", days=seconds / 86_400)
+    if seconds >= 2 * 3600:
+        return told("{hours:.0f} h", hours=seconds / 3600)
+    if seconds >= 2 * 60:
+        return told("{minutes:.0f} min", minutes=seconds / 60)
+    return told("{seconds:.0f} s", seconds=max(0.0, seconds))

@@ -72,6 +72,7 @@ class Answers:
             group=("device",),
             where={"gateway": tuple(gateways)} if gateways else {},
             bucket=Bucket.HOURLY,
+            limit=ROWS_MAX,
         )
         return {
             (row.tags["device"], row.time_ms): msgspec.convert(row.fields, Known)

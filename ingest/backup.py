@@ -17,7 +17,7 @@ The folder is its owner's alone: named files may hold secrets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,13 +35,14 @@ from ingest.backup_folder import (
     lines_of,
     manifest_of,
     read_manifest,
-    settle,
     sha256,
     use,
     write_manifest,
 )
 from ingest.stores import Aggregate, Bucket, Kept, Query, Row, Store, StoreError
 from ingest.stores.points import TAGS, BadLine, LineReader, kinds_of
+from ingest.stores.query import ROWS_MAX
+from ingest.whole_file import settle
 from wire.clock import Clock
 from wire.line import format_fields
 
@@ -94,7 +95,8 @@ async def make(
             # Not the day that is being removed: its copy is whole.
             start_ms = max(0, clock.now_ms() - (retention_days(bucket) - 1) * DAY_MS)
             for kind in kinds_of(bucket).values():
-                for day_ms, said in (await _days(store, bucket, kind, start_ms, clock)).items():
+                found = await _days(store, bucket, kind, start_ms, clock)
+                for day_ms, said in sorted((_copied(days, bucket, kind, start_ms) | found).items()):
                     name = f"{bucket}/{kind.name}/{_date(day_ms)}"
                     known = days[name].signature if name in days else {}
                     if known == said:
@@ -207,6 +209,15 @@ async def _days(
     return said
 
 
+def _copied(
+    days: Mapping[str, Day], bucket: Bucket, kind: Kind, start_ms: int
+) -> dict[int, dict[str, float]]:
+    """The copy's days that the store should still have, as if it had nothing of them."""
+    place, first = f"{bucket}/{kind.name}/", _date(start_ms)
+    dates = (name.removeprefix(place) for name in days if name.startswith(place))
+    return {_day_ms(each): {} for each in dates if each >= first}
+
+
 async def _copy_day(
     store: Store, folder: Path, bucket: Bucket, kind: Kind, day_ms: int, said: dict[str, float]
 ) -> Day:
@@ -242,11 +253,15 @@ async def _rows(
             limit=ROWS_A_READ,
         )
         rows = await store.read(query)
-        if len(rows) < ROWS_A_READ or last_ms - first_ms < 2:
-            yield rows
+        if len(rows) >= ROWS_A_READ and last_ms - first_ms < 2:  # a whole city's hour
+            rows = await store.read(msgspec.structs.replace(query, limit=ROWS_MAX))
+            if len(rows) >= ROWS_MAX:
+                raise StoreError(f"{kind.name}: more than {ROWS_MAX} points of one moment")
+        elif len(rows) >= ROWS_A_READ:
+            middle_ms = (first_ms + last_ms) // 2
+            ranges += [(middle_ms, last_ms), (first_ms, middle_ms)]
             continue
-        middle_ms = (first_ms + last_ms) // 2
-        ranges += [(middle_ms, last_ms), (first_ms, middle_ms)]
+        yield rows
 
 
 def _line(kind: Kind, row: Row) -> str:
@@ -265,6 +280,10 @@ async def _write(store: Store, bucket: Bucket, lines: list[str], clock: Clock) -
                 f"the store takes nothing ({answer.reason} {answer.detail}): run again"
             )
         await clock.pause(max(_PAUSE_S, answer.retry_after_s))
+
+
+def _day_ms(day: str) -> int:
+    return round(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def _date(day_ms: int) -> str:

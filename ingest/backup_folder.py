@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -18,6 +17,8 @@ import zstandard
 
 from ingest.stores import Bucket
 from ingest.stores.points import kinds_of
+from ingest.whole_file import settle, write_whole
+from wire.malformed import MALFORMED
 
 FORMAT = 1
 LINE_BYTES_MAX = 64 * 1024
@@ -58,7 +59,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except FileNotFoundError:
         return Manifest()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise BackupError(f"{path}: {error}. Name a folder that `backup make` made") from error
     if manifest.format != FORMAT:
         raise BackupError(f"{path}: format {manifest.format}. Update gampong")
@@ -163,21 +164,8 @@ def _copy_file(path: Path, target: Path) -> None:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace `backup.json`."""
-    part = folder / "backup.json.part"
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    settle(part, folder / "backup.json")
-
-
-def settle(part: Path, path: Path) -> None:
-    """The new file in place of the old one, on disk, or the old one as it was."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    write_whole(folder / "backup.json", text)
 
 
 @contextmanager

@@ -16,19 +16,18 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import NamedTuple
 
 from wire import mqtt
 from wire.configuration import Broker, ConfigurationError
 from wire.mqtt import Message
 from wire.mqtt_link import PACKET_BYTES_MAX, Link, Lost
+from wire.small_file import check_secret, read_secret
 
 __all__ = ["Connection", "Door", "Lost", "Received", "connected", "open_door"]
 
 log = logging.getLogger(__name__)
 
-RECEIVE_MAX = mqtt.MID_MAX  # as good as none
 REST_S = 0.02
 """While messages come all the time, they are read this often: a turn of the loop costs as much as
 several messages."""
@@ -60,7 +59,7 @@ class Door(NamedTuple):
         try:
             return open_door(self.settings, self.source)
         except ConfigurationError as error:
-            log.warning("event=secrets_not_read_again reason=%r", str(error))
+            log.error("event=secret_not_read_again going_on_with=before reason=%r", str(error))
             return self
 
 
@@ -68,7 +67,8 @@ def open_door(settings: Broker, source: str) -> Door:
     """Read the password and the certificates.
 
     Raises:
-        ConfigurationError: a file can't be read, or isn't what its key says.
+        ConfigurationError: a file can't be read, isn't what its key says, or is a secret that is
+            open to others.
     """
     return Door(settings, _password(settings, source), _tls(settings, source), source)
 
@@ -77,7 +77,7 @@ def _password(settings: Broker, source: str) -> str | None:
     if not settings.password_file:
         return None
     try:
-        return Path(settings.password_file).read_text(encoding="utf-8").strip()
+        return read_secret(settings.password_file, "broker.password_file").decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         remedy = f"Make {settings.password_file} a text file that this user can read"
         raise ConfigurationError(source, "broker.password_file", str(error), remedy) from error
@@ -86,6 +86,7 @@ def _password(settings: Broker, source: str) -> str | None:
 def _tls(settings: Broker, source: str) -> ssl.SSLContext | None:
     if settings.tls is None:
         return None
+    check_secret(settings.tls.key_file, "broker.tls.key_file")
     try:
         context = ssl.create_default_context(cafile=settings.tls.ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

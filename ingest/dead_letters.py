@@ -30,6 +30,7 @@ from pathlib import Path
 import msgspec
 
 from ingest.configuration import DeadLetterSettings
+from wire.malformed import MALFORMED
 
 BATCHES_REMEMBERED = 20_000
 _MODE = 0o640
@@ -229,7 +230,7 @@ def _letters(file: int) -> Iterator[tuple[bytes, Letter | None]]:
                 return
             try:
                 yield raw, _decoder.decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except MALFORMED:
                 yield raw, None
 
 

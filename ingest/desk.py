@@ -18,11 +18,11 @@ from typing import TypeVar
 
 import msgspec
 
+from ingest.whole_file import write_whole
 from wire.line import NAME
+from wire.malformed import MALFORMED
 from wire.messages import BadMessage
 from wire.remote import Applied, Command, CommandResult, Desired
-
-BY_MAX, WHY_MAX = 64, 200
 
 
 class SetConfiguration(
@@ -176,16 +176,11 @@ class Desk:
 
 def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}")
-    with fresh.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
+    write_whole(path, data)
 
 
 def _read(path: Path, decoder: msgspec.json.Decoder[_T]) -> _T | None:
     try:
         return decoder.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *MALFORMED):
         return None

@@ -104,8 +104,13 @@ def device_facts(
     now_ms: int,
     now_s: float,
     shows: Mapping[str, str] = {},
+    first_ms: Mapping[str, int] = {},
 ) -> list[Fact]:
-    """`device_health` of every device of one gateway; `shows` is what a page shows of each."""
+    """`device_health` of every device of one gateway; `shows` is what a page shows of each.
+
+    One that was never heard is silent at once, since a sensor speaks when it is switched on; not
+    so those in `first_ms` (`RegistryFile`), whose silence begins when they were announced.
+    """
     online = gateway_online(heard, now_s)
     waiting_ms = heard.status.oldest_waiting_ms if heard else 0
     waiting_age_s = (now_ms - waiting_ms) / 1000 if waiting_ms else 0.0
@@ -113,10 +118,11 @@ def device_facts(
     facts = []
     for device in inventory.devices:
         newest = newest_ms.get(device.name)
-        age_s = AGE_MAX_S if newest is None else max(0.0, (now_ms - newest) / 1000)
+        age_s = _age_s(newest, now_ms)
+        quiet_s = _age_s(first_ms.get(device.name) if newest is None else newest, now_ms)
         fields: dict[str, Value] = {
             "age_s": round(age_s, 3),
-            "state": device_state(device, age_s, online, waiting_age_s),
+            "state": device_state(device, quiet_s, online, waiting_age_s),
             "kind": clean_text(device.kind),
         }
         if device.name in shows:
@@ -126,6 +132,10 @@ def device_facts(
         place = Place(device.name, inventory.gateway, inventory.site, device.zone)
         facts.append(Fact(DEVICE_HEALTH.name, place, fields, device.kind))
     return facts
+
+
+def _age_s(time_ms: int | None, now_ms: int) -> float:
+    return AGE_MAX_S if time_ms is None else max(0.0, (now_ms - time_ms) / 1000)
 
 
 def read_errors(status: Status) -> dict[str, int]:

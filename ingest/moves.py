@@ -16,6 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from ingest.whole_file import write_whole
+from wire.malformed import MALFORMED
+
 
 class Move(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The operator accepts this gateway's claim to the device."""
@@ -31,12 +34,7 @@ def leave_move(registry: Path, move: Move, now_ms: int) -> Path:
         OSError: the folder can't be written.
     """
     path = registry.with_name(f"{registry.name}.move-{now_ms}-{os.getpid()}")
-    fresh = path.with_name(f".{path.name}")
-    with fresh.open("wb") as out:
-        out.write(msgspec.json.encode(move))
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
+    write_whole(path, msgspec.json.encode(move))
     return path
 
 
@@ -48,5 +46,5 @@ def waiting_moves(registry: Path) -> list[tuple[Path, Move | None]]:
 def _read(path: Path) -> Move | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Move)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *MALFORMED):
         return None

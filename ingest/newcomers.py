@@ -90,6 +90,8 @@ class Newcomers:
         day = now_ms // DAY_MS
         if day != known.day:
             known.day, known.new = day, 0
-        known.new += 1
         most = max(self._new_a_day, len(known.announced)) if registered else self._new_a_day
-        return known.new <= most
+        if known.new >= most:
+            return False
+        known.new += 1
+        return True

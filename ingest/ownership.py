@@ -21,6 +21,7 @@ from ingest.counters import Counters
 from ingest.newcomers import Newcomers
 from ingest.registry import NEW_A_DAY, Owner, owner_at
 from wire.clock import Clock
+from wire.malformed import MALFORMED
 from wire.topics import REGISTRY_TOPIC
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class Ownership:
         """A registry message; one that can't be read changes nothing and is counted."""
         try:
             owners = msgspec.json.decode(payload, type=dict[str, list[Owner]])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             self._counters.noise["registry"] += 1
             log.error("event=bad_registry why=%r", str(error)[:200])
             return

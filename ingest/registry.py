@@ -17,8 +17,9 @@ from collections import Counter
 
 import msgspec
 
+from devices.kinds import KINDS
 from wire.line import NAME
-from wire.messages import Inventory
+from wire.messages import Inventory, InventoryDevice
 
 DAY_MS = 86_400_000
 DEVICES_PER_GATEWAY_MAX = 2000
@@ -47,9 +48,14 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class RegistryFile(msgspec.Struct):
-    """What is kept over a restart of the watch."""
+    """What is kept over a restart of the watch.
+
+    `first_ms` is when a device that tells only events was first announced: until somebody pays, a
+    terminal has nothing to say.
+    """
 
     owners: dict[str, list[Owner]] = {}
+    first_ms: dict[str, int] = {}
     claims: list[Claim] = []
     inventories: dict[str, Inventory] = {}
 
@@ -140,6 +146,8 @@ class Registry:
             if owners is None:
                 self.file.owners[device.name] = [Owner(gateway, 0)]
                 self._owned[gateway] += 1
+                if _tells_events(device):
+                    self.file.first_ms[device.name] = now_ms
             elif owners[-1].gateway != gateway and (
                 device.name not in claimed and len(claimed) < CLAIMS_MAX
             ):
@@ -169,6 +177,11 @@ class Registry:
         if not known and len(self.file.inventories) >= GATEWAYS_MAX:
             return f"more than {GATEWAYS_MAX} gateways"
         return ""
+
+
+def _tells_events(device: InventoryDevice) -> bool:
+    kind = KINDS.get(device.kind)
+    return kind is not None and bool(kind.needs)
 
 
 def owner_at(owners: list[Owner], time_ms: int) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from ingest.registry import RegistryFile
+from ingest.whole_file import write_whole
 from wire.configuration import ConfigurationError
+from wire.malformed import MALFORMED
 
 
 def load_registry(path: Path) -> RegistryFile:
@@ -23,16 +24,11 @@ def load_registry(path: Path) -> RegistryFile:
         return RegistryFile()
     try:
         return msgspec.json.decode(data, type=RegistryFile)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         remedy = "Restore it from a backup, or move it away to learn it anew from the gateways"
         raise ConfigurationError(str(path), "", f"damaged: {error}", remedy) from error
 
 
 def save_registry(path: Path, file: RegistryFile) -> None:
     """Replace the file at once: after a power cut it is the old one or the new one."""
-    beside = path.with_suffix(".new")
-    with beside.open("wb") as out:
-        out.write(msgspec.json.encode(file))
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
+    write_whole(path, msgspec.json.encode(file))

@@ -46,7 +46,7 @@ class Remote:
         self._closed: dict[str, Closed] = self._desk.closed()
         self._asked: OrderedDict[str, str] = OrderedDict()  # id → gateway
         self._connection: Connection | None = None
-        self._to_tell: dict[str, Desired] = {}
+        self._to_tell: list[str] = []  # gateways, since the connection began
         self._now_closed: set[tuple[str, str]] = set()  # gateway, device
         self._keeping = asyncio.Lock()  # from reading a gateway's file until it is written again
 
@@ -65,7 +65,7 @@ class Remote:
                 if _REFUSED not in str(error):  # whatever the broker's reason code
                     raise
                 log.warning("event=not_allowed topic=%s", every(leaf))
-        self._to_tell = await asyncio.to_thread(self._desk.wanted)
+        self._to_tell = [*await asyncio.to_thread(self._desk.wanted)]
 
     def lost(self) -> None:
         """The connection has ended."""
@@ -80,7 +80,7 @@ class Remote:
 
         Raises:
             BadMessage: it isn't what its topic says, or answers what nobody asked.
-        OSError: it can't be kept; the gateway says it again on its next connection.
+            OSError: it can't be kept; the gateway says it again on its next connection.
         """
         if gateway := gateway_of(name, Leaf.CONFIG_APPLIED):
             applied = decode_message(payload, Applied)
@@ -106,8 +106,10 @@ class Remote:
 
     async def take_asks(self) -> bool:
         """Take up what operators have left: on disk and told, then gone. Whether there was any."""
-        for gateway in [*self._to_tell][:TOLD_A_TURN]:
-            await self._publish(gateway, self._to_tell.pop(gateway))
+        turn, self._to_tell = self._to_tell[:TOLD_A_TURN], self._to_tell[TOLD_A_TURN:]
+        for gateway in turn:  # what is wanted now: it may have changed since the connection began
+            if desired := (await asyncio.to_thread(self._desk.kept, gateway)).desired:
+                await self._publish(gateway, desired)
         asks = await asyncio.to_thread(self._desk.asks)
         for path, ask in asks:
             if ask is None:

@@ -268,9 +268,9 @@ class Watch:
         self, inventories: Mapping[str, Inventory], minute_ms: int
     ) -> list[Fact]:
         """Write what is known of devices, gateways and zones; those facts that can be judged."""
-        now_s, judged = self.clock.monotonic(), [self._own_fact()]
+        now_s, judged, lines = self.clock.monotonic(), [self._own_fact()], list[str]()
+        newest_ms, first_ms = self.newest.times_ms, self.registry.file.first_ms
         shows: Mapping[str, str] = {}
-        lines: list[str] = []
         if self._see:
             seen = self._see(inventories, self.newest.fields, minute_ms)
             shows, lines = seen.shows, seen.lines
@@ -285,7 +285,7 @@ class Watch:
                 rates |= self._rates.hear(heard.status, heard.at_s, waiting_s)
             facts = [
                 gateway_fact(inventory, heard, minute_ms, now_s, rates),
-                *device_facts(inventory, self.newest.times_ms, heard, minute_ms, now_s, shows),
+                *device_facts(inventory, newest_ms, heard, minute_ms, now_s, shows, first_ms),
             ]
             lines += [fact.line(minute_ms) for fact in facts]
             judged += facts if self._knows(heard, now_s) else []

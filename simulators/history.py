@@ -15,7 +15,6 @@ import numpy.typing as npt
 from simulators import local_time
 
 T = TypeVar("T")
-Floats = npt.NDArray[np.float64]
 Minutes = npt.NDArray[np.float64]
 """A value for each of the 1,440 minutes of a day."""
 

@@ -49,7 +49,6 @@ class NetworkServer:
     """One connection to the site's broker for all that the network server publishes."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
         self._loop = asyncio.get_running_loop()
         self._connected = asyncio.Event()
         self._open: dict[int, _Open] = {}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from tests.line.sensors import Ranger
 from tests.servers import Influxd, Mosquitto
 
 # deadline: two slow cores say nothing about the code. print_blob: a failure can be replayed as is.
@@ -45,10 +47,24 @@ def seed(request: pytest.FixtureRequest) -> int:
 def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """A broker shared by the session: don't kill it, use topics of your own.
 
-    A test that needs a broker to kill or to configure starts its own `Mosquitto(tmp_path)`.
+    `broker` is a test's own, to kill; one with settings of its own is a `Mosquitto(tmp_path)`.
     """
     with Mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker:
         yield broker
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker of the test's own, in `broker` of its folder: to kill, to restart, to retain in."""
+    with Mosquitto(tmp_path / "broker") as server:
+        yield server
+
+
+@pytest.fixture
+def ranger(tmp_path: Path) -> Iterator[Ranger]:
+    """A bin's sensor on a pty: ten times a second another distance."""
+    with Ranger(tmp_path / "ttyBIN") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

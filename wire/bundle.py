@@ -16,6 +16,8 @@ import binascii
 
 import msgspec
 
+from wire.sentence import told
+
 PREFIX = "gampong-gateway-1:"
 TEXT_MAX = 32 * 1024
 
@@ -48,16 +50,22 @@ def decode_bundle(text: str) -> Bundle:
         BadBundle: too long, something else, or damaged.
     """
     if len(text) > TEXT_MAX:
-        raise BadBundle("too long for a bundle. Take the file that `gampong gateway add` wrote")
+        raise BadBundle(
+            told("too long for a bundle. Take the file that `gampong gateway add` wrote")
+        )
     joined = "".join(text.split())
     if not joined.startswith(PREFIX):
-        remedy = "Take the file or the QR code that `gampong gateway add` made"
-        raise BadBundle(f"begins with {joined[:24]!r}: not a gateway's bundle. {remedy}")
+        why = told(
+            "begins with {begin!r}: not a gateway's bundle. Take the file or the QR code that "
+            "`gampong gateway add` made",
+            begin=joined[:24],
+        )
+        raise BadBundle(why)
     try:
         data = base64.b64decode(joined[len(PREFIX) :], altchars=b"-_", validate=True)
         bundle = msgspec.msgpack.decode(data, type=Bundle)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise BadBundle(f"damaged ({error}). Copy or scan it again") from error
+        raise BadBundle(told("damaged ({error}). Copy or scan it again", error=error)) from error
     if not (bundle.authority and bundle.certificate and 1 <= bundle.port <= 65535):
-        raise BadBundle("incomplete. Make it again")
+        raise BadBundle(told("incomplete. Make it again"))
     return bundle

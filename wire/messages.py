@@ -17,6 +17,7 @@ import msgspec
 import zstandard
 
 from wire.batch import LEVEL, UnknownDictionary, dictionary
+from wire.malformed import MALFORMED
 
 MESSAGE_BYTES_MAX = 256 * 1024
 """Also of what a compressed one expands to."""
@@ -217,7 +218,7 @@ def decode_confirm(data: bytes) -> Confirm:
         raise BadMessage(f"larger than {MESSAGE_BYTES_MAX} bytes")
     try:
         confirm = msgspec.msgpack.decode(data, type=Confirm, strict=True)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise BadMessage(str(error)) from error
     if not all(0 <= fate.hold_s <= HOLD_S_MAX for fate in confirm.fates):  # nor a NaN
         raise BadMessage(f"a hold outside 0 to {HOLD_S_MAX:g} s")
@@ -251,7 +252,7 @@ def decode_message(data: bytes, type_: type[_T]) -> _T:
         data = _unpacked(data)
     try:
         return msgspec.json.decode(data, type=type_, strict=True)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except MALFORMED as error:
         raise BadMessage(str(error)) from error
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT = 2, 3, 4, 9, 11, 13, 14
+CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, DISCONNECT = 2, 3, 4, 9, 11, 14
 PINGREQ = b"\xc0\x00"
 GOODBYE = b"\xe0\x00"
 MID_MAX = 0xFFFF
@@ -244,7 +244,6 @@ def _read_connack(body: bytes) -> Connack:
 
 
 _Properties = tuple[str | None, bytes | None, tuple[tuple[str, str], ...]]
-_NONE: _Properties = (None, None, ())
 
 
 def _read_properties(data: bytes, at: int, end: int) -> _Properties:

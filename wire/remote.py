@@ -22,7 +22,6 @@ TEXT_BYTES_MAX = 96 * 1024
 """Of a configuration: 1,000 devices with all their keys. What is larger isn't even looked at."""
 
 ID_MAX = 64
-VALUE_MAX = 1_000_000.0
 EXPIRY_S_MAX = 600.0
 """A command that asks to be carried out later than this isn't one."""
 

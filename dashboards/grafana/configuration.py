@@ -84,7 +84,10 @@ def check_configuration(configuration: GrafanaConfiguration, source: str) -> Non
         ("influx.url", configuration.influx.url),
         ("webhook.url", configuration.webhook.url or "http://none"),
     ):
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # half a bracket
+            parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.hostname or "$" in url or " " in url:
             refuse(key, f"{url!r} isn't an address", "Write it as http://host:port/path")
     buckets = configuration.influx.buckets

@@ -12,7 +12,6 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +25,7 @@ from dashboards.grafana.boards import TAG
 from dashboards.grafana.build import Built, Json
 from dashboards.grafana.messages import NAME
 from dashboards.grafana.plan import Action, Have, InTheWay, plan
+from wire.small_file import OpenToOthers, read_secret
 
 OLDEST = (11, 0)
 TIMEOUT_S = 20.0
@@ -252,9 +252,11 @@ def with_secrets(value: Any) -> Any:
 
 
 def _secret(found: re.Match[str]) -> str:
-    path = Path(found[1])
+    path = found[1]
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = read_secret(path, "its `$__file`").decode().strip()
+    except OpenToOthers as error:
+        raise PushError(f"{error}; nothing was written") from error
     except (OSError, UnicodeDecodeError) as error:
         raise PushError(f"can't read the secret in {path}: {error}; nothing was written") from error
     if not text:

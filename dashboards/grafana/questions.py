@@ -13,13 +13,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dashboards.grafana.build import Built, Json
 from dashboards.grafana.checks import targets
+from wire.small_file import OpenToOthers, read_secret
 
 HTTP_S = 30.0
 DAY_MS = 86_400_000
@@ -107,7 +107,9 @@ def _database(source: Json) -> str:
 
 def _token(file: str) -> str:
     try:
-        return Path(file).read_text(encoding="ascii").strip()
+        return read_secret(file, "--token-file").decode("ascii").strip()
+    except OpenToOthers as error:
+        raise Away(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise Away(f"can't read the token in {file!r} ({error}); give --token-file") from error
 

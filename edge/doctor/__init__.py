@@ -3,7 +3,7 @@
 Looks at a gateway from beside its agent and changes nothing: the machine (`machine.py`), the way to
 the cloud (`network.py`), the outbox (`line.py`); with the port to itself, at a bus (`bus.py`,
 `bus_advice.py`). Each look gives findings; a finding passes, warns or fails, says what was seen,
-and, unless it passes, what to do.
+and, unless it passes, what to do: in sentences that a terminal can say in another language.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
+
+from wire.sentence import Told, told
+
+_NOTHING = told("")
 
 
 class Verdict(StrEnum):
@@ -22,19 +26,24 @@ class Verdict(StrEnum):
 class Finding(msgspec.Struct, frozen=True):
     """One thing that was looked at. `remedy` is empty when it passes."""
 
-    look: str
+    look: Told
     verdict: Verdict
-    seen: str
-    remedy: str = ""
+    seen: Told
+    remedy: Told = _NOTHING
 
 
-def passes(look: str, seen: str) -> Finding:
+def as_json(what: object) -> bytes:
+    """Findings for a program, in English whatever the shell speaks."""
+    return msgspec.json.format(msgspec.json.encode(what, enc_hook=str), indent=2)
+
+
+def passes(look: Told, seen: Told) -> Finding:
     return Finding(look, Verdict.PASS, seen)
 
 
-def warns(look: str, seen: str, remedy: str) -> Finding:
+def warns(look: Told, seen: Told, remedy: Told) -> Finding:
     return Finding(look, Verdict.WARN, seen, remedy)
 
 
-def fails(look: str, seen: str, remedy: str) -> Finding:
+def fails(look: Told, seen: Told, remedy: Told) -> Finding:
     return Finding(look, Verdict.FAIL, seen, remedy)

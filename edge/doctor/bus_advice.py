@@ -23,18 +23,20 @@ FAST_BAUD 38400    From here on reflections of an unterminated cable last into t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from statistics import median
 
 from devices.reading import Refusal
 from edge.doctor import Finding, fails, passes, warns
 from edge.doctor.bus import BusRecord, SlaveRecord
+from wire.sentence import Told, told
 
 FAULT_SHARE, NEAR, BUSY, FAST_BAUD = 0.05, 0.8, 0.8, 38_400
 BINS_MS = (2, 5, 10, 20, 50, 100, 200, 500)
 _BAR = 40
-_MODEL = "Is it the model that the configuration names? Find it: gampong scan"
+_BUS = told("bus")
+_MODEL = told("Is it the model that the configuration names? Find it: gampong scan")
 
 
 def advise(record: BusRecord) -> Iterator[Finding]:
@@ -51,17 +53,18 @@ def advise(record: BusRecord) -> Iterator[Finding]:
         yield from found or [passes(_name(slave), _times(slave))]
     busy = sum(slave.busy_share for slave in record.slaves)
     if busy > BUSY:
-        seen = f"its polls take {busy:.0%} of the time"
-        yield warns("bus", seen, "Raise poll_interval_s, or split it over two ports")
+        seen = told("its polls take {busy:.0%} of the time", busy=busy)
+        yield warns(_BUS, seen, told("Raise poll_interval_s, or split it over two ports"))
 
 
-def histogram(slave: SlaveRecord) -> list[str]:
+def histogram(slave: SlaveRecord, spoken: Callable[[Told], str] = str) -> list[str]:
     """A line a bin that isn't empty, and one for what wasn't answered."""
     counts = [0] * (len(BINS_MS) + 1)
     for seconds in slave.answer_s:
         counts[sum(1000 * seconds >= edge for edge in BINS_MS)] += 1
     low = ("0", *(str(edge) for edge in BINS_MS))
-    names = [f"{a}–{b} ms" for a, b in pairwise(low)] + [f"over {low[-1]} ms"]
+    names = [f"{a}–{b} ms" for a, b in pairwise(low)]
+    names.append(spoken(told("over {edge} ms", edge=low[-1])))
     rows = [(name, count) for name, count in zip(names, counts, strict=True) if count]
     rows += [(str(reason), count) for reason, count in sorted(slave.failed.items())]
     most = max((count for _, count in rows), default=1)
@@ -71,25 +74,44 @@ def histogram(slave: SlaveRecord) -> list[str]:
 
 def _idle(record: BusRecord) -> Iterator[Finding]:
     if record.idle_requests:
-        seen = f"{record.idle_requests} questions of another master in {record.idle_s:g} s"
-        yield fails("bus", seen, "Stop it or unplug it: a bus has one master")
+        seen = told(
+            "{count} questions of another master in {idle_s:g} s",
+            count=record.idle_requests,
+            idle_s=record.idle_s,
+        )
+        yield fails(_BUS, seen, told("Stop it or unplug it: a bus has one master"))
     elif record.idle_bytes:
-        seen = f"{record.idle_bytes} bytes in {record.idle_s:g} s while nobody was asked"
-        remedy = "Bias resistors at one end, 120 Ω at both; the screen earthed once, far from mains"
-        yield warns("bus", seen, remedy)
+        seen = told(
+            "{count} bytes in {idle_s:g} s while nobody was asked",
+            count=record.idle_bytes,
+            idle_s=record.idle_s,
+        )
+        remedy = told(
+            "Bias resistors at one end, 120 Ω at both; the screen earthed once, far from mains"
+        )
+        yield warns(_BUS, seen, remedy)
     else:
-        yield passes("bus", f"quiet while nobody was asked, {record.baudrate} {record.parity}")
+        seen = told(
+            "quiet while nobody was asked, {baudrate} {parity}",
+            baudrate=record.baudrate,
+            parity=record.parity,
+        )
+        yield passes(_BUS, seen)
 
 
 def _nobody(record: BusRecord) -> Finding:
     damaged = sum(_damaged(slave) for slave in record.slaves)
     if damaged:
-        remedy = f"Another speed or parity than theirs: gampong scan --port {record.port}"
-        return fails("bus", f"nobody can be read, {damaged} answers came damaged", remedy)
-    remedy = (
-        f"Is it powered, are A and B swapped? Then the speed: gampong scan --port {record.port}"
+        remedy = told(
+            "Another speed or parity than theirs: gampong scan --port {port}", port=record.port
+        )
+        seen = told("nobody can be read, {damaged} answers came damaged", damaged=damaged)
+        return fails(_BUS, seen, remedy)
+    remedy = told(
+        "Is it powered, are A and B swapped? Then the speed: gampong scan --port {port}",
+        port=record.port,
     )
-    return fails("bus", "nobody answers", remedy)
+    return fails(_BUS, told("nobody answers"), remedy)
 
 
 def _suffer_together(slaves: Sequence[SlaveRecord]) -> bool:
@@ -102,64 +124,88 @@ def _suffer_together(slaves: Sequence[SlaveRecord]) -> bool:
 def _cable(record: BusRecord) -> Finding:
     asked = sum(slave.asked for slave in record.slaves)
     bad = sum(_damaged(slave) + slave.stray for slave in record.slaves)
-    remedy = (
+    remedy = told(
         "120 Ω at both ends and nowhere else, bias at one, one line and no star, a common earth"
     )
     if record.baudrate >= FAST_BAUD:
-        remedy += f"; or a lower speed than {record.baudrate}"
-    return _by_share(
-        "bus", bad, asked, f"{bad} of {asked} exchanges damaged, at most slaves", remedy
-    )
+        remedy = told(
+            "{cable}; or a lower speed than {baudrate}", cable=remedy, baudrate=record.baudrate
+        )
+    seen = told("{bad} of {asked} exchanges damaged, at most slaves", bad=bad, asked=asked)
+    return _by_share(_BUS, bad, asked, seen, remedy)
 
 
 def _slave(slave: SlaveRecord, record: BusRecord, shared: bool) -> Iterator[Finding]:
     look, asked = _name(slave), slave.asked
     if slave.twice:
-        remedy = "Two devices have this address: unplug one, give it another"
-        yield fails(look, f"answered twice, {slave.twice} of {asked} times", remedy)
+        remedy = told("Two devices have this address: unplug one, give it another")
+        seen = told("answered twice, {twice} of {asked} times", twice=slave.twice, asked=asked)
+        yield fails(look, seen, remedy)
         return
     if not slave.answer_s:
         yield _never(slave, look)
         return
     if slave.failed[Refusal.EXCEPTION] == asked:
-        yield fails(look, "refuses every question", _MODEL)
+        yield fails(look, told("refuses every question"), _MODEL)
         return
     if length := slave.failed[Refusal.LENGTH]:
-        yield _by_share(look, length, asked, f"{length} of {asked} of another length", _MODEL)
+        seen = told("{length} of {asked} of another length", length=length, asked=asked)
+        yield _by_share(look, length, asked, seen, _MODEL)
     bad = slave.failed[Refusal.CHECKSUM] + slave.stray
     if bad and not shared:
-        remedy = "Only here: its plug, its stub, or a second device with this address"
-        yield _by_share(look, bad, asked, f"{bad} of {asked} answers came damaged", remedy)
+        remedy = told("Only here: its plug, its stub, or a second device with this address")
+        seen = told("{bad} of {asked} answers came damaged", bad=bad, asked=asked)
+        yield _by_share(look, bad, asked, seen, remedy)
     if silent := slave.failed[Refusal.TIMEOUT]:
-        remedy = "Its supply at the far end, under load; its plug"
-        yield _by_share(look, silent, asked, f"{silent} of {asked} times silent", remedy)
+        remedy = told("Its supply at the far end, under load; its plug")
+        seen = told("{silent} of {asked} times silent", silent=silent, asked=asked)
+        yield _by_share(look, silent, asked, seen, remedy)
     if slave.strangers:
-        seen = f"{slave.strangers} of {asked} times another address answered"
-        yield warns(look, seen, "One of the others answers too late: see who is slow")
+        seen = told(
+            "{strangers} of {asked} times another address answered",
+            strangers=slave.strangers,
+            asked=asked,
+        )
+        yield warns(look, seen, told("One of the others answers too late: see who is slow"))
     yield from _slow(slave, record.answer_timeout_s)
 
 
-def _never(slave: SlaveRecord, look: str) -> Finding:
+def _never(slave: SlaveRecord, look: Told) -> Finding:
     if _damaged(slave):
-        remedy = "Two devices with this address that talk at once, or another speed: gampong scan"
-        return fails(look, "never came whole", remedy)
-    remedy = "The others answer: its power, its address and speed (gampong scan), A and B there"
-    return fails(look, "never answers", remedy)
+        remedy = told(
+            "Two devices with this address that talk at once, or another speed: gampong scan"
+        )
+        return fails(look, told("never came whole"), remedy)
+    remedy = told(
+        "The others answer: its power, its address and speed (gampong scan), A and B there"
+    )
+    return fails(look, told("never answers"), remedy)
 
 
 def _slow(slave: SlaveRecord, timeout_s: float) -> Iterator[Finding]:
     look, slowest_s = _name(slave), max(slave.answer_s)
     late = sum(seconds > timeout_s for seconds in slave.answer_s)
     wanted_s = -(-slowest_s * 15 // 1) / 10  # half as much again, in tenths
-    remedy = f"answer_timeout_s = {wanted_s:g} in its [[link]]"
+    remedy = told("answer_timeout_s = {wanted_s:g} in its [[link]]", wanted_s=wanted_s)
     if late:
-        seen = f"{late} of {slave.asked} answers after {timeout_s:g} s, {_times(slave)}"
+        seen = told(
+            "{late} of {asked} answers after {timeout_s:g} s, {times}",
+            late=late,
+            asked=slave.asked,
+            timeout_s=timeout_s,
+            times=_times(slave),
+        )
         yield _by_share(look, late, slave.asked, seen, remedy)
     elif slowest_s > NEAR * timeout_s:
-        yield warns(look, f"near the time-out of {timeout_s:g} s: {_times(slave)}", remedy)
+        seen = told(
+            "near the time-out of {timeout_s:g} s: {times}",
+            timeout_s=timeout_s,
+            times=_times(slave),
+        )
+        yield warns(look, seen, remedy)
 
 
-def _by_share(look: str, bad: int, asked: int, seen: str, remedy: str) -> Finding:
+def _by_share(look: Told, bad: int, asked: int, seen: Told, remedy: Told) -> Finding:
     """A fault from FAULT_SHARE on; one alone may be chance."""
     is_fault = bad > 1 and bad >= FAULT_SHARE * asked
     return fails(look, seen, remedy) if is_fault else warns(look, seen, remedy)
@@ -169,11 +215,20 @@ def _damaged(slave: SlaveRecord) -> int:
     return slave.failed[Refusal.CHECKSUM] + slave.failed[Refusal.LENGTH]
 
 
-def _times(slave: SlaveRecord) -> str:
-    middle_ms, slowest_ms = 1000 * median(slave.answer_s), 1000 * max(slave.answer_s)
-    return f"{len(slave.answer_s)} answers, median {middle_ms:.0f} ms, slowest {slowest_ms:.0f} ms"
+def _times(slave: SlaveRecord) -> Told:
+    return told(
+        "{count} answers, median {middle_ms:.0f} ms, slowest {slowest_ms:.0f} ms",
+        count=len(slave.answer_s),
+        middle_ms=1000 * median(slave.answer_s),
+        slowest_ms=1000 * max(slave.answer_s),
+    )
 
 
-def _name(slave: SlaveRecord) -> str:
-    more = f" and {len(slave.devices) - 1} more" if len(slave.devices) > 1 else ""
-    return f"address {slave.unit} ({slave.devices[0]}{more})"
+def _name(slave: SlaveRecord) -> Told:
+    first, *others = slave.devices
+    if others:
+        more = len(others)
+        return told(
+            "address {unit} ({device} and {more} more)", unit=slave.unit, device=first, more=more
+        )
+    return told("address {unit} ({device})", unit=slave.unit, device=first)

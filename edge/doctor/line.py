@@ -16,7 +16,9 @@ from edge.doctor import Finding, fails, passes, warns
 from edge.doctor.settings import look_at_sim
 from edge.outbox_export import look_at
 from edge.outbox_file import OutboxError, disk_errors, read_only
+from edge.outbox_reader import OutboxSummary
 from edge.outbox_rows import CONFIRMED
+from wire.sentence import Told, constant, told
 
 FULL_WARN_HOURS = 48.0
 CONFIRMED_LOOKED_AT = 100
@@ -31,37 +33,59 @@ def look_at_outbox(configuration: EdgeConfiguration, now_ms: int) -> Iterator[Fi
             summary, states = outbox.summary(), outbox.states()
         times_s = settle_times_s(path)
     except OutboxError as error:
-        remedy = "Has the agent run yet? Start it: systemctl start gampong-edge"
-        yield warns("outbox", str(error), remedy)
+        remedy = told("Has the agent run yet? Start it: systemctl start gampong-edge")
+        yield warns(told("outbox"), _why_not(error, path), remedy)
         return
     share = summary.bytes / summary.bytes_max if summary.bytes_max else 0.0
-    waiting = f"{summary.waiting_batches} batches wait, {share:.0%} full"
+    waiting = told(
+        "{count} batches wait, {share:.0%} full", count=summary.waiting_batches, share=share
+    )
     if summary.hours_left is not None:
-        waiting += f", room for {summary.hours_left:.0f} hours more"
+        waiting = told(
+            "{waiting}, room for {hours:.0f} hours more", waiting=waiting, hours=summary.hours_left
+        )
     if summary.hours_left is not None and summary.hours_left < FULL_WARN_HOURS:
-        yield warns("outbox", waiting, "See what keeps it from sending: broker and cloud, above")
+        remedy = told("See what keeps it from sending: broker and cloud, above")
+        yield warns(told("outbox"), waiting, remedy)
     else:
-        yield passes("outbox", waiting)
+        yield passes(told("outbox"), waiting)
     yield _confirming(configuration, summary.oldest_waiting_ms, now_ms)
     if times_s:
         yield _confirm_time(configuration, times_s)
     yield from look_at_sim(configuration, states)
-    for count, look, seen, remedy in (
-        (summary.parked, "parked", "batches that the broker hangs up on", "See its log"),
-        (summary.unplaced, "time", "batches of a boot without a clock", "They wait for the time"),
-    ):
-        if count:
-            yield warns(look, f"{count} {seen}", remedy)
-    dropped = sum(summary.ledger.dropped.values())
-    if dropped:
-        yield warns("loss", f"{dropped} readings dropped so far: {summary.ledger.dropped}", _LOSS)
+    yield from _troubles(summary)
+
+
+def _why_not(error: OutboxError, path: Path) -> Told:
+    if not path.is_file():
+        return told("no outbox at {path}. Name the outbox file, or the gateway's TOML", path=path)
+    return told("{reason}. {remedy}", reason=error.reason, remedy=constant(error.remedy))
+
+
+def _troubles(summary: OutboxSummary) -> Iterator[Finding]:
+    """What a sound outbox hasn't."""
+    if count := summary.parked:
+        seen = told("{count} batches that the broker hangs up on", count=count)
+        yield warns(told("parked"), seen, told("See its log"))
+    if count := summary.unplaced:
+        seen = told("{count} batches of a boot without a clock", count=count)
+        yield warns(told("time"), seen, told("They wait for the time"))
+    if dropped := sum(summary.ledger.dropped.values()):
+        seen = told(
+            "{count} readings dropped so far: {reasons}",
+            count=dropped,
+            reasons=summary.ledger.dropped,
+        )
+        remedy = told(
+            "The outbox was full or damaged: give it more room (outbox.bytes_max), look at the card"
+        )
+        yield warns(told("loss"), seen, remedy)
     if not summary.ledger.balanced:
-        yield fails("ledger", "doesn't balance", "A bug: keep the outbox file and tell us")
+        remedy = told("A bug: keep the outbox file and tell us")
+        yield fails(told("ledger"), told("doesn't balance"), remedy)
     if summary.alarms:
-        yield fails("alarms", ", ".join(summary.alarms), "See the technician's page for each")
-
-
-_LOSS = "The outbox was full or damaged: give it more room (outbox.bytes_max), look at the card"
+        seen = told("{alarms}", alarms=", ".join(summary.alarms))
+        yield fails(told("alarms"), seen, told("See the technician's page for each"))
 
 
 def settle_times_s(outbox: Path) -> list[float]:
@@ -83,20 +107,28 @@ def _confirm_time(configuration: EdgeConfiguration, times_s: list[float]) -> Fin
     """Slow confirmations are a thin link, or a database that labours."""
     interval_s = configuration.outbox.seal_interval_s
     middle_s, most_s = median(times_s), max(times_s)
-    seen = f"from seal to confirmation: half of the last {len(times_s)} batches within"
-    seen += f" {middle_s:.0f} s, all within {most_s:.0f} s (noted each {interval_s:g} s)"
+    seen = told(
+        "from seal to confirmation: half of the last {count} batches within {middle_s:.0f} s, "
+        "all within {most_s:.0f} s (noted each {interval_s:g} s)",
+        count=len(times_s),
+        middle_s=middle_s,
+        most_s=most_s,
+        interval_s=interval_s,
+    )
     if middle_s > LATE_INTERVALS * interval_s:
-        return warns("confirm time", seen, "A thin link, or a slow database: see gampong edge top")
-    return passes("confirm time", seen)
+        remedy = told("A thin link, or a slow database: see gampong edge top")
+        return warns(told("confirm time"), seen, remedy)
+    return passes(told("confirm time"), seen)
 
 
 def _confirming(configuration: EdgeConfiguration, oldest_ms: int, now_ms: int) -> Finding:
     """Batches are confirmed within a few intervals, or something on the way is shut."""
     if not oldest_ms:
-        return passes("confirming", "everything sealed is confirmed")
+        return passes(told("confirming"), told("everything sealed is confirmed"))
     age_s = max(0, now_ms - oldest_ms) / 1000
     allowed_s = LATE_INTERVALS * configuration.outbox.seal_interval_s
-    seen = f"the oldest reading that waits is {age_s:.0f} s old"
+    seen = told("the oldest reading that waits is {age_s:.0f} s old", age_s=age_s)
     if age_s > allowed_s:
-        return warns("confirming", seen, "Nothing is lost; see broker and cloud, above")
-    return passes("confirming", seen)
+        remedy = told("Nothing is lost; see broker and cloud, above")
+        return warns(told("confirming"), seen, remedy)
+    return passes(told("confirming"), seen)

@@ -15,22 +15,27 @@ from edge.configuration import EdgeConfiguration
 from edge.doctor import Finding, passes, warns
 from edge.month import STATE, WARN_SHARE, Counted, interface_bytes, kept_month
 from edge.site_log import folder_of
+from wire.sentence import told
 
 MB = 1_000_000
+_CONFIGURATION, _SIM = told("configuration"), told("SIM")
 
 
 def look_at_file(path: Path, configuration: EdgeConfiguration) -> Finding:
     """Whether it can be changed from afar and by the gateway's page."""
     kept = folder_of(configuration) / path.name
     if not path.is_symlink() and kept.exists() and not kept.samefile(path):
-        remedy = "Restart the service: it takes this file up, and makes it a link again"
-        return warns("configuration", f"{path} isn't {kept}, which the agent changes", remedy)
+        remedy = told("Restart the service: it takes this file up, and makes it a link again")
+        seen = told("{path} isn't {kept}, which the agent changes", path=path, kept=kept)
+        return warns(_CONFIGURATION, seen, remedy)
     folder, outbox = path.resolve().parent, folder_of(configuration)
     if outbox.exists() and folder.stat().st_uid != outbox.stat().st_uid:
-        remedy = "Restart the service once: it keeps the file where the agent may change it"
-        seen = f"{path}: only root may change it, not the cloud, nor the gateway's page"
-        return warns("configuration", seen, remedy)
-    return passes("configuration", f"{path.resolve()}")
+        remedy = told("Restart the service once: it keeps the file where the agent may change it")
+        seen = told(
+            "{path}: only root may change it, not the cloud, nor the gateway's page", path=path
+        )
+        return warns(_CONFIGURATION, seen, remedy)
+    return passes(_CONFIGURATION, told("{path}", path=path.resolve()))
 
 
 def look_at_sim(configuration: EdgeConfiguration, states: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -39,19 +44,22 @@ def look_at_sim(configuration: EdgeConfiguration, states: Mapping[str, bytes]) -
     if not uplink.interface:
         return
     if interface_bytes(interface=uplink.interface) is None:
-        remedy = "Is the modem plugged in? See: ip link; or mend uplink.interface"
-        yield warns("SIM", f"no interface {uplink.interface}", remedy)
+        remedy = told("Is the modem plugged in? See: ip link; or mend uplink.interface")
+        yield warns(_SIM, told("no interface {interface}", interface=uplink.interface), remedy)
     counted: Counted | None = kept_month(states.get(STATE))
     if counted is None:
-        yield passes("SIM", "nothing counted yet")
+        yield passes(_SIM, told("nothing counted yet"))
         return
-    seen = f"{counted.total / MB:.1f} MB since {counted.month}"
+    seen = told("{used_mb:.1f} MB since {month}", used_mb=counted.total / MB, month=counted.month)
     if not uplink.quota_mb:
-        yield passes("SIM", seen)
+        yield passes(_SIM, seen)
         return
     share = counted.total / (uplink.quota_mb * MB)
-    seen += f", {share:.0%} of {uplink.quota_mb} MB"
+    seen = told(
+        "{used}, {share:.0%} of {quota_mb} MB", used=seen, share=share, quota_mb=uplink.quota_mb
+    )
     if share >= WARN_SHARE:
-        yield warns("SIM", seen, "Top it up, or find what uses it: system updates, a flapping link")
+        remedy = told("Top it up, or find what uses it: system updates, a flapping link")
+        yield warns(_SIM, seen, remedy)
     else:
-        yield passes("SIM", seen)
+        yield passes(_SIM, seen)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from devices.chirpstack import Uplink
+from devices.envelope import Uplink
 from devices.reading import Payload, Refusal
 from wire.messages import LinkStatus
 

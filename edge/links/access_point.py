@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from edge.small_file import read_small
+from wire.small_file import Kept, OpenToOthers, read_secret
 
 IT_ANSWERED = msgspec.Raw(b"{}")
 
@@ -46,15 +46,29 @@ class AccessPoint(Protocol):
         ...
 
 
-def read_secret(file: str) -> str:
-    """The secret in the file, its last line break left out; read at each log-in.
+class Account:
+    """The secret in a file, its last line break left out; read at each log-in. "" without a file.
 
-    Raises:
-        AccountRefused: the file can't be read.
+    Args:
+        file: its name, or "".
+        key: where the configuration names it.
     """
-    if not file:
-        return ""
-    try:
-        return read_small(file).decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise AccountRefused(f"{file} can't be read") from error
+
+    def __init__(self, file: str, key: str) -> None:
+        self._file = file
+        self._kept = Kept(lambda: read_secret(file, key).decode().rstrip("\r\n"))
+
+    def secret(self) -> str:
+        """What is valid now.
+
+        Raises:
+            AccountRefused: the file can't be read, or others may.
+        """
+        if not self._file:
+            return ""
+        try:
+            return self._kept.now()
+        except OpenToOthers as error:
+            raise AccountRefused(str(error)) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise AccountRefused(f"{self._file} can't be read") from error

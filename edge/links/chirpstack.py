@@ -28,7 +28,7 @@ from functools import partial
 
 from devices.chirpstack import Notice, Uplink, read_envelope
 from devices.driver import Noise
-from edge.broker import password, ssl_context
+from edge.broker import keys_again, password, ssl_context
 from edge.link_settings import ChirpStack
 from edge.links import NotAccepted, Sink
 from edge.links.health import Backoff, Health
@@ -37,6 +37,7 @@ from wire.clock import Clock
 from wire.configuration import ConfigurationError
 from wire.messages import LinkStatus
 from wire.mqtt_link import Link, Lost
+from wire.small_file import Kept
 
 IN_FLIGHT = 256
 PACKET_BYTES_MAX = 256 * 1024
@@ -69,7 +70,8 @@ class ChirpStackStream:
     ) -> None:
         self._settings, self._sink, self._clock = settings, sink, clock
         self._client_id = f"gampong-{gateway}-{settings.name}"
-        self._time_trusted = time_trusted
+        self._time_trusted, broker = time_trusted, settings.broker
+        self._keys = Kept(lambda: (password(broker), ssl_context(broker)))
         self._health = Health(settings.name)
 
     @property
@@ -105,15 +107,15 @@ class ChirpStackStream:
             Lost, OSError, ConfigurationError: it couldn't be had.
         """
         broker = self._settings.broker
+        secret, tls = keys_again(self._keys, self._time_trusted())
         hello = mqtt.connect(
             self._client_id,
             broker.keepalive_s,
             broker.username or None,
-            password(broker),
+            secret,
             PACKET_BYTES_MAX,
             self._settings.session_expiry_s,
         )
-        tls = ssl_context(broker, self._time_trusted())
         link = Link(broker.keepalive_s, QUEUED_MESSAGES, QUEUED_BYTES, REST_S)
         try:
             async with asyncio.timeout(CONNECT_S):

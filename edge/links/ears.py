@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from devices.chirpstack import Uplink
+from devices.envelope import Uplink
 from devices.reading import Payload, Refusal
 from edge.links import Answered, Sink
 

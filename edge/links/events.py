@@ -38,6 +38,7 @@ from edge.links.health import Health
 from edge.links.told import Told
 from wire.clock import Clock
 from wire.configuration import ConfigurationError
+from wire.small_file import Kept
 
 AGE_MAX_MS = timedelta(days=31) // timedelta(milliseconds=1)
 AHEAD_MAX_MS = timedelta(minutes=10) // timedelta(milliseconds=1)
@@ -65,8 +66,7 @@ class Events:
     Args:
         settings: the link's.
         terminals: its devices; the first that fits takes an event.
-        secrets: reads those that are valid now; a file that can't be used is a
-            `ConfigurationError`.
+        secrets: those that are valid now; a file that can't be used is a `ConfigurationError`.
         sink, clock, time_trusted: as for any link.
         told: numbers that are ours already.
         health: where refusals are counted.
@@ -76,7 +76,7 @@ class Events:
         self,
         settings: Webhook,
         terminals: Sequence[Terminal],
-        secrets: Callable[[], Sequence[bytes]],
+        secrets: Kept[list[bytes]],
         sink: Sink,
         clock: Clock,
         time_trusted: Callable[[], bool],
@@ -100,13 +100,15 @@ class Events:
             return self._noise(503, "clock")
         now_ms = self._clock.now_ms()
         try:
-            check(self._rule, self._secrets(), headers, body, now_ms / 1000)
+            check(self._rule, self._secrets.now(), headers, body, now_ms / 1000)
         except NotGenuine as error:
+            if self._secrets.behind and error.reason == "signature":
+                return self._noise(503, "secret")  # it may be signed with what we couldn't read
             return self._noise(401, error.reason)
         except ConfigurationError as error:
             self._health.down(str(error))
             return self._noise(503, "secret")
-        self._health.up()
+        self._health.up(str(self._secrets.behind or ""))
         terminal, data, word = self._whose(topic, body)
         if terminal is None:
             return self._noise(200 if word == "nobodys" else 400, word)

@@ -6,10 +6,11 @@ makes no link: nobody would know what to read there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from devices.driver import Driver, ModbusLink, ObjectLink, TopicLink, UartLink
+from devices.signature import MIDTRANS_PAID
 from devices.topics import Listener
 from edge.configuration import Device, EdgeConfiguration
 from edge.drivers import driver_of
@@ -122,11 +123,22 @@ def _topics(
     from edge.links.plain_topics import PlainTopics, Publisher
 
     publishers = [
-        Publisher(Listener(device.name, device.topic, device.match), driver.link.own_time)
+        Publisher(
+            Listener(device.name, device.topic, _match(settings, device)), driver.link.own_time
+        )
         for device, driver in pairs
         if isinstance(driver.link, TopicLink)
     ]
     return PlainTopics(settings, gateway, publishers, sink, clock, time_trusted).stream
+
+
+def _match(settings: JsonTopics | LineTopics | Webhook, device: Device) -> Mapping[str, str]:
+    """What an event of the device says. Of Midtrans's, `status_code` says that it is paid, which is
+    signed; `transaction_status` isn't: of a pending payment anybody could make a settled one."""
+    signature = getattr(settings, "signature", None)
+    if signature is None or signature.scheme != "midtrans":
+        return device.match
+    return {"status_code": MIDTRANS_PAID, **device.match}
 
 
 def _webhook(
@@ -140,7 +152,7 @@ def _webhook(
     from edge.links.webhook import WebhookLink
 
     terminals = [
-        Terminal(Listener(device.name, device.topic.strip("/"), device.match), driver)
+        Terminal(Listener(device.name, device.topic.strip("/"), _match(settings, device)), driver)
         for device, driver in pairs
     ]
     return WebhookLink(settings, terminals, sink, clock, time_trusted)

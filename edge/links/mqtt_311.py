@@ -24,7 +24,8 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge.link_files import server_password, server_tls
+from edge.broker import Keys
+from edge.link_files import server_keys
 from edge.link_settings import MqttServer
 
 MESSAGE_BYTES_MAX = 256 * 1024
@@ -33,6 +34,7 @@ QUEUED_MESSAGES, QUEUED_BYTES = 256, 4 * 1024 * 1024  # not looked at yet; full:
 CONNECT_S = 10.0
 MISC_S = 1.0  # how often paho looks after its keep-alive
 _REFUSED = 0x80
+_LOG_IN = -1  # no subscription's number, whatever a server sends
 
 
 class Lost(Exception):
@@ -58,6 +60,7 @@ class _Client(paho.Client):
             clean_session=clean,
             protocol=MQTTProtocolVersion.MQTTv311,
             manual_ack=True,
+            reconnect_on_failure=False,  # it would, by itself, on a socket that it has closed
         )
         self._given = given
 
@@ -77,14 +80,18 @@ class Connection:
         server: where.
         client_id: names the session.
         clean: forget what the server keeps of it.
-        check_dates: False while this machine doesn't know the time.
+        keys: password and TLS; read from the server's files without.
     """
 
     def __init__(
-        self, server: MqttServer, client_id: str, clean: bool = False, check_dates: bool = True
+        self,
+        server: MqttServer,
+        client_id: str,
+        clean: bool = False,
+        keys: Keys | None = None,
     ) -> None:
         self._server, self._client_id, self._clean = server, client_id, clean
-        self._tls = server_tls(server, check_dates)
+        self._password, self._tls = server_keys(server) if keys is None else keys
         self._loop = asyncio.get_running_loop()
         self._client: _Client | None = None
         self._socket: socket.socket | None = None
@@ -101,7 +108,6 @@ class Connection:
 
         Raises:
             Lost: it can't be had within `CONNECT_S`.
-            ConfigurationError: a file that can't be read.
         """
         server = self._server
         try:
@@ -109,9 +115,9 @@ class Connection:
                 self._socket = await self._connected()
                 client = self._client = _Client(self._socket, self._client_id, self._clean)
                 if server.username:
-                    client.username_pw_set(server.username, server_password(server))
+                    client.username_pw_set(server.username, self._password)
                 logged_in: asyncio.Future[list[int]] = self._loop.create_future()
-                self._answers[0] = logged_in
+                self._answers[_LOG_IN] = logged_in
                 self._listen(client)
                 client.connect(server.host, server.port, server.keepalive_s)
                 self._read_on()
@@ -290,7 +296,7 @@ class Connection:
 
     def _logged_in(self, code: ReasonCode) -> None:
         self._said = str(code)
-        self._answered(0, [code.value])
+        self._answered(_LOG_IN, [code.value])
 
     def _answered(self, mid: int, codes: list[int]) -> None:
         future = self._answers.setdefault(mid, self._loop.create_future())

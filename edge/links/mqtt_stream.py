@@ -21,6 +21,8 @@ import msgspec
 from devices.driver import Noise
 from devices.envelope import Notice, Uplink
 from devices.reading import Payload
+from edge.broker import keys_again
+from edge.link_files import server_keys
 from edge.link_settings import MqttServer
 from edge.links import NotAccepted, Sink
 from edge.links.health import Backoff, Health
@@ -28,6 +30,8 @@ from edge.links.mqtt_311 import Connection, Lost, Message
 from wire.clock import Clock
 from wire.configuration import ConfigurationError
 from wire.messages import LinkStatus
+from wire.small_file import Kept
+from wire.together import together
 
 IN_FLIGHT = 256  # uplinks handed over and not answered; more wait in the connection's queue
 RETRY_LOW_S, RETRY_HIGH_S = 0.2, 10.0
@@ -79,6 +83,7 @@ class MqttStream:
     ) -> None:
         self._server, self._filters, self._read = server, filters, read
         self._sink, self._clock, self._time_trusted = sink, clock, time_trusted
+        self._keys = Kept(lambda: server_keys(server))
         self._opened, self._not_kept = opened, not_kept
         self._client_id = f"gampong-{gateway}-{name}"
         self.health = Health(name)
@@ -96,8 +101,8 @@ class MqttStream:
             started = self._clock.monotonic()
             try:
                 await self._session()
-            except* (Lost, ConfigurationError) as group:
-                self.health.down(str(group.exceptions[0]))
+            except (Lost, ConfigurationError) as error:
+                self.health.down(str(error))
                 self.health.count("broker")
             if self._clock.monotonic() - started > HELD_S:
                 backoff.reset()
@@ -109,18 +114,20 @@ class MqttStream:
 
     async def _session(self) -> None:
         """One connection, from connecting to losing it."""
-        connection = Connection(self._server, self._client_id, check_dates=self._time_trusted())
+        keys = keys_again(self._keys, self._time_trusted())
+        connection = Connection(self._server, self._client_id, keys=keys)
         try:
             await connection.open()
             self._opened()
-            async with asyncio.TaskGroup() as group:
-                taking = group.create_task(self._receive(connection))
-                # Beside taking: a resumed session's backlog comes before the subscription's answer.
-                await connection.subscribe(self._filters)
-                self.health.up()
-                await taking
+            # Side by side: a resumed session's backlog comes before the subscription's answer.
+            listening = self._receive(connection), self._subscribe(connection)
+            await together((Lost, ConfigurationError), *listening)
         finally:
             connection.close()
+
+    async def _subscribe(self, connection: Connection) -> None:
+        await connection.subscribe(self._filters)
+        self.health.up()
 
     async def _receive(self, connection: Connection) -> None:
         while True:

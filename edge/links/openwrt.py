@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from edge.link_settings import Hotspot
-from edge.links.access_point import AccountRefused, read_secret
+from edge.links.access_point import Account, AccountRefused
 from edge.links.http import Trust
 from edge.links.ubus import Ubus
 from wire.clock import Clock
@@ -23,7 +23,7 @@ class OpenWrt:
 
     def __init__(self, settings: Hotspot, clock: Clock) -> None:
         self.where = settings.url
-        self._password_file = settings.password_file
+        self._account = Account(settings.password_file, f"link.{settings.name}.password_file")
         trust = Trust(settings.ca_file, settings.fingerprint)
         self._ubus = Ubus(settings.url, settings.username, clock, trust)
         named = settings.interface
@@ -40,7 +40,7 @@ class OpenWrt:
         """Ask all questions; once more from the start when a session of before is over."""
         for fresh in (not self._ubus.has_session, True):
             try:
-                await self._ubus.log_in(read_secret(self._password_file), deadline)
+                await self._ubus.log_in(self._account.secret(), deadline)
             except AccountRefused as error:
                 raise AccountRefused(f"{error}; {REMEDY}") from error
             refused = await self._ask(parts, deadline)

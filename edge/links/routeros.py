@@ -19,9 +19,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from edge.link_settings import RouterOs
-from edge.links.access_point import AccountRefused, NoAnswer, read_secret
+from edge.links.access_point import Account, AccountRefused, NoAnswer
 from edge.links.http import HttpFailed, Trust, request
 from wire.clock import Clock
+from wire.malformed import MALFORMED
 
 OK, UNAUTHORIZED, FORBIDDEN = 200, 401, 403
 MISSING = (400, 404)
@@ -45,6 +46,7 @@ class RouterOsRest:
         self.where = settings.url
         self._settings, self._clock = settings, clock
         self._trust = Trust(settings.ca_file, settings.fingerprint)
+        self._account = Account(settings.password_file, f"link.{settings.name}.password_file")
         self._missing: set[str] = set()
         self._asked = msgspec.Raw(
             msgspec.json.encode(
@@ -116,11 +118,11 @@ class RouterOsRest:
             whole: msgspec.Raw = _ANY.decode(answer.body)
             if path != RESOURCE:
                 _LIST.decode(whole)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except MALFORMED as error:
             raise NoAnswer("not RouterOS REST's JSON") from error
         return whole
 
     def _authorization(self) -> str:
-        password = read_secret(self._settings.password_file)
+        password = self._account.secret()
         pair = f"{self._settings.username}:{password}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"

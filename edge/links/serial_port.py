@@ -28,6 +28,7 @@ import serial
 
 from edge.links.health import Backoff, Health
 from wire.clock import Clock
+from wire.sentence import Told, system_told, told
 
 READ_SIZE = 4096
 RECEIVED_MAX = 64 * 1024  # when full the oldest bytes go: nobody has read them for seconds
@@ -39,8 +40,15 @@ HELD_S = 5.0  # open for so long, a port counts as mended
 SCHEME = "socket://"
 
 
+_OPEN, _NOT_OPEN = told(""), told("not open")
+
+
 class PortDown(Exception):
-    """The port can't be used now; the text says why. Open it again later."""
+    """The port can't be used now; the sentence says why. Open it again later."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
 
 
 class SerialPort:
@@ -53,7 +61,7 @@ class SerialPort:
         self._fd = -1
         self._received = bytearray()
         self._arrived = asyncio.Event()
-        self._lost = "not open"
+        self._lost = _NOT_OPEN
 
     @property
     def character_s(self) -> float:
@@ -74,7 +82,7 @@ class SerialPort:
                 self._device = self._open_device()
         except (OSError, ValueError, termios.error) as error:
             raise PortDown(_reason(self.path, error)) from error
-        self._fd, self._lost = self._device.fileno(), ""
+        self._fd, self._lost = self._device.fileno(), _OPEN
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
     async def read(self, deadline: float) -> bytes:
@@ -124,7 +132,7 @@ class SerialPort:
 
     def close(self) -> None:
         """Give the port back; it is no error to close it twice."""
-        self._lose("not open")
+        self._lose(_NOT_OPEN)
         self._received.clear()
         device, self._device, self._fd = self._device, None, -1
         if isinstance(device, serial.Serial):
@@ -175,14 +183,14 @@ class SerialPort:
             self._lose(_reason(self.path, error))
             return False
         if not data:
-            self._lose(f"{self.path}: the other side hung up")
+            self._lose(told("{port}: the other side hung up", port=self.path))
             return False
         self._received += data
         del self._received[: max(0, len(self._received) - RECEIVED_MAX)]
         self._arrived.set()
         return True
 
-    def _lose(self, why: str) -> None:
+    def _lose(self, why: Told) -> None:
         if not self._lost:
             asyncio.get_running_loop().remove_reader(self._fd)
             self._lost = why
@@ -195,7 +203,7 @@ class SerialPort:
             async with asyncio.timeout(WRITE_S):
                 await ready.wait()
         except TimeoutError:
-            self._lose(f"{self.path}: takes no more bytes")
+            self._lose(told("{port}: takes no more bytes", port=self.path))
         finally:
             loop.remove_writer(self._fd)
 
@@ -211,8 +219,8 @@ async def serve_port(
             await port.open()
             health.up()
             await serve()
-        except* PortDown as lost:
-            health.down(str(lost.exceptions[0]))
+        except PortDown as lost:
+            health.down(str(lost))
             health.count("port")
         finally:
             port.close()
@@ -233,13 +241,14 @@ def _notice_death(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _reason(path: str, error: OSError | ValueError | termios.error) -> str:
+def _reason(path: str, error: OSError | ValueError | termios.error) -> Told:
     if isinstance(error, TimeoutError):
-        return f"{path}: no answer within {CONNECT_S:g} s"
+        return told("{port}: no answer within {connect_s:g} s", port=path, connect_s=CONNECT_S)
     if isinstance(error, BlockingIOError) or "lock port" in str(error):
-        return f"{path}: another program has it open; stop that program"
+        return told("{port}: another program has it open; stop that program", port=path)
     if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) == 2:
-        return f"{path}: not there; is the adapter plugged in?"
+        return told("{port}: not there; is the adapter plugged in?", port=path)
     if getattr(error, "errno", None) == 13:
-        return f"{path}: permission denied; put the user into the group dialout"
-    return f"{path}: {error}"
+        return told("{port}: permission denied; put the user into the group dialout", port=path)
+    why = system_told(error) if isinstance(error, OSError) else error
+    return told("{port}: {why}", port=path, why=why)

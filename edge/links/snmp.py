@@ -22,7 +22,7 @@ from contextlib import suppress
 import msgspec
 
 from edge.link_settings import SnmpAgent
-from edge.links.access_point import NoAnswer, read_secret
+from edge.links.access_point import Account, NoAnswer
 from edge.links.snmp_message import (
     GET,
     GET_BULK,
@@ -85,13 +85,14 @@ class SnmpPoint:
         self.where = f"snmp {settings.host}"
         self._settings, self._clock = settings, clock
         self._client_oids = [parse_oid(text) for text in settings.client_oids]
+        self._account = Account(settings.community_file, f"link.{settings.name}.community_file")
         self._row: _Row | None = None
         self._uptime_cs = 0
         self._received, self._sent = Wrapping(), Wrapping()
 
     async def ask(self, parts: dict[str, msgspec.Raw], deadline: float) -> None:
         """Ask for all in one question, once the interface's row is known."""
-        community = read_secret(self._settings.community_file).encode() or b"public"
+        community = self._account.secret().encode() or b"public"
         host, port = host_and_port(self._settings.host)
         loop = asyncio.get_running_loop()
         try:

@@ -35,6 +35,7 @@ from edge.links.http import HttpFailed, Trust, request
 from edge.links.repeats import Recent
 from wire.clock import Clock
 from wire.configuration import ConfigurationError
+from wire.small_file import Kept
 
 PAGE_MESSAGES = 100
 PAGE_BYTES_MAX = 8 * 1024 * 1024  # 100 messages of 64 KiB at most, and their frame
@@ -95,6 +96,7 @@ class ThingsStorage:
         self._settings, self._health, self._heard = settings, health, heard
         self._sink, self._clock = sink, clock
         self._settle_s, self._pace_s = settle_s, pace_s
+        self._kept_key = Kept(lambda: storage_key(settings))
         self._questions: dict[str, Question] = {}
         self._asked = asyncio.Event()
 
@@ -205,7 +207,7 @@ class ThingsStorage:
 
     def _key(self) -> str:
         try:
-            return storage_key(self._settings)  # each time: keys are renewed
+            return self._kept_key.now()  # each time: keys are renewed
         except ConfigurationError as error:
             raise StorageFailed(str(error)) from error
 

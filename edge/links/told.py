@@ -16,7 +16,10 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-KEPT_MS = timedelta(days=62) // timedelta(milliseconds=1)
+KEPT_MS = timedelta(days=3 * 365) // timedelta(milliseconds=1)
+"""Where a sender signs no time (Midtrans), an event that was seen once can be told as one of today:
+it is known for as long as this, or as `NUMBERS_MAX` reach."""
+
 NUMBERS_MAX = 500_000
 """Of all senders in one file; about 60 MB. A bigger city gives each link a file."""
 

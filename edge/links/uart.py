@@ -11,16 +11,15 @@ once an interval; one that has to be told to measure is told first, and asked wh
 
 from __future__ import annotations
 
-import asyncio
-
 from devices.driver import Frame, Framer, Noise, UartLink
 from devices.reading import Payload, Refusal
 from edge.link_settings import UartPort
 from edge.links import Sink
 from edge.links.health import Health, sleep_until
-from edge.links.serial_port import SerialPort, serve_port
+from edge.links.serial_port import PortDown, SerialPort, serve_port
 from wire.clock import Clock
 from wire.messages import LinkStatus
+from wire.together import together
 
 SILENT_INTERVALS = 3
 SILENT_S_MIN = 1.0  # wall: however fast the city's time runs, a sensor's own ten a second doesn't
@@ -74,11 +73,10 @@ class UartSensor:
 
     async def _serve(self) -> None:
         self._framer.reset()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            group.create_task(self._watch_silence())
-            if self._question:
-                group.create_task(self._ask())
+        parts = [self._listen(), self._watch_silence()]
+        if self._question:
+            parts.append(self._ask())
+        await together(PortDown, *parts)
 
     async def _listen(self) -> None:
         while True:

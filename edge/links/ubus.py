@@ -19,6 +19,7 @@ import msgspec
 from edge.links.access_point import AccountRefused, NoAnswer
 from edge.links.http import SYSTEM, HttpFailed, Trust, request
 from wire.clock import Clock
+from wire.malformed import MALFORMED
 
 NOBODY = "0" * 32  # the session that may only log in
 DENIED = -32002
@@ -66,7 +67,7 @@ class Ubus:
             raise AccountRefused(f"{self._username}: wrong password, or no such account")
         try:
             self._session = msgspec.json.decode(answer, type=_Session).ubus_rpc_session
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise NoAnswer("log-in without a session") from error
 
     def log_out(self) -> None:
@@ -101,7 +102,7 @@ class Ubus:
             envelope = _ENVELOPE.decode(answer.body)
         except HttpFailed as error:
             raise NoAnswer(str(error)) from error
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except MALFORMED as error:
             raise NoAnswer("not a ubus answer") from error
         if envelope.error is not None:
             if envelope.error.code == DENIED:

@@ -28,6 +28,7 @@ from edge.links.told import Told
 from wire.clock import Clock
 from wire.configuration import ConfigurationError
 from wire.messages import LinkStatus
+from wire.small_file import Kept
 
 CONNECTIONS_MAX = 64
 """At once; the next one takes the place of the slowest, or waits in the kernel's backlog while
@@ -77,6 +78,7 @@ class WebhookLink:
     ) -> None:
         self._settings, self._terminals = settings, terminals
         self._sink, self._clock, self._time_trusted = sink, clock, time_trusted
+        self._secrets = Kept(lambda: sender_secrets(settings.signature.secret_files))
         self.health = Health(settings.name)
         self.port = 0
         self._reading: dict[object, asyncio.Timeout] = {}
@@ -97,16 +99,15 @@ class WebhookLink:
         while True:
             try:
                 await self._serve()
-            except* (OSError, ConfigurationError, sqlite3.Error) as group:
-                self.health.down(str(group.exceptions[0]))
+            except (OSError, ConfigurationError, sqlite3.Error) as error:
+                self.health.down(str(error))
                 self.health.count("door")
             await self._clock.pause(backoff.next_s())
 
     async def _serve(self) -> None:
         """Listen, from opening the door to losing it."""
         settings = self._settings
-        secrets = settings.signature.secret_files
-        sender_secrets(secrets)  # before anybody can come
+        self._secrets.now()  # before anybody can come
         told = Told(settings.numbers_path, settings.name)
         try:
             with _door(settings.where) as door:
@@ -114,7 +115,7 @@ class WebhookLink:
                 events = Events(
                     settings,
                     self._terminals,
-                    lambda: sender_secrets(secrets),
+                    self._secrets,
                     self._sink,
                     self._clock,
                     self._time_trusted,
@@ -127,14 +128,28 @@ class WebhookLink:
             told.close()
 
     async def _accept_all(self, door: socket.socket, events: Events) -> None:
+        """Until the door is lost.
+
+        Raises:
+            OSError: it is.
+        """
         loop = asyncio.get_running_loop()
         self._open, self._reading = 0, {}  # those of a door that was lost ended with it
+        answering: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
-            while True:
-                connection, _ = await loop.sock_accept(door)
-                await self._until_room()
-                self._open += 1
-                group.create_task(self._answer(connection, events))
+            try:
+                while True:
+                    connection, _ = await loop.sock_accept(door)
+                    await self._until_room()
+                    self._open += 1
+                    answer = group.create_task(self._answer(connection, events))
+                    answering.add(answer)
+                    answer.add_done_callback(answering.discard)
+            except OSError as error:
+                lost = error  # raised outside: `wire/together.py` says why
+                for answer in answering:
+                    answer.cancel()
+        raise lost
 
     async def _until_room(self) -> None:
         while self._open >= CONNECTIONS_MAX:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from devices.reading import Value
+from wire.sentence import Told
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -28,5 +29,5 @@ class Found(msgspec.Struct, frozen=True):
     raw: bytes
 
 
-Tell = Callable[[str, int, int], None]
+Tell = Callable[[Told, int, int], None]
 """Hears how far it is: what is tried, how much of it is done, how much there is."""

@@ -17,6 +17,7 @@ from edge.links.serial_port import SerialPort
 from edge.scan import Found, Tell
 from edge.scan.listening import believed
 from wire.clock import Clock
+from wire.sentence import told
 
 ADDRESSES = range(1, 248)
 ANSWER_S = 0.06
@@ -50,7 +51,13 @@ async def search(
         try:
             for at, unit in enumerate(addresses):
                 tell(
-                    f"{port}: slaves at {speed} baud, parity {parity}, address {unit}",
+                    told(
+                        "{port}: slaves at {speed} baud, parity {parity}, address {unit}",
+                        port=port,
+                        speed=speed,
+                        parity=parity,
+                        unit=unit,
+                    ),
                     done * len(addresses) + at,
                     len(settings) * len(addresses),
                 )

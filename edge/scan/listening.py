@@ -15,6 +15,7 @@ from devices.reading import Payload, Undecodable, Values, check_fields
 from edge.links.serial_port import SerialPort
 from edge.scan import Found, Tell
 from wire.clock import Clock
+from wire.sentence import told
 
 LISTEN_S = 1.5
 ASK_S = 0.4
@@ -39,7 +40,8 @@ async def listen(port: str, clock: Clock, tell: Tell) -> Found | None:
     """
     settings = uart_drivers()
     for done, ((baudrate, parity), drivers) in enumerate(settings.items()):
-        tell(f"{port}: a sensor of its own, {baudrate} baud", done, len(settings))
+        tried = told("{port}: a sensor of its own, {baudrate} baud", port=port, baudrate=baudrate)
+        tell(tried, done, len(settings))
         line = SerialPort(port, baudrate, parity, clock)
         await line.open()
         try:

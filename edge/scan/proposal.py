@@ -16,6 +16,7 @@ from tomlkit.exceptions import TOMLKitError
 from devices.driver import load_driver
 from edge.scan import Found
 from wire.configuration import ConfigurationError
+from wire.sentence import Told, told
 
 NAMES = {
     "parking_spot": "bay",
@@ -33,7 +34,7 @@ class Proposal(NamedTuple):
 
     text: str
     new: list[str]
-    left_out: list[str]
+    left_out: list[Told]
 
 
 def propose(text: str, found: Sequence[Found], source: str) -> Proposal:
@@ -48,15 +49,27 @@ def propose(text: str, found: Sequence[Found], source: str) -> Proposal:
         raise ConfigurationError(source, "", f"not TOML: {error}", "Mend that line") from error
     links = document.setdefault("link", tomlkit.aot())
     devices = document.setdefault("device", tomlkit.aot())
-    new, left_out = [], []
+    new: list[str] = []
+    left_out: list[Told] = []
     for one in found:
-        what = one.port if one.unit is None else f"{one.port}, address {one.unit}"
+        what = told("{port}", port=one.port)
+        if one.unit is not None:
+            what = told("{port}, address {unit}", port=one.port, unit=one.unit)
         if not one.drivers:
-            left_out.append(f"{what}: answers, and no driver reads it: declare its register map")
+            left_out.append(
+                told("{what}: answers, and no driver reads it: declare its register map", what=what)
+            )
             continue
         link, speed = _link_of(links, one)
         if speed not in (None, one.baudrate):
-            left_out.append(f"{what}: talks at {one.baudrate}, its bus at {speed}: set it to that")
+            left_out.append(
+                told(
+                    "{what}: talks at {baudrate}, its bus at {speed}: set it to that",
+                    what=what,
+                    baudrate=one.baudrate,
+                    speed=speed,
+                )
+            )
             continue
         if any(_is_it(device, link, one) for device in devices):
             continue

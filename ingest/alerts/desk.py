@@ -17,7 +17,9 @@ import msgspec
 
 from ingest.alerts.news import Box, Told
 from ingest.rules.muting import Acknowledged, Silence
+from ingest.whole_file import write_whole
 from wire.configuration import ConfigurationError
+from wire.malformed import MALFORMED
 
 NAME = "alerts.json"
 
@@ -70,7 +72,7 @@ def leave_ask(desk: Path, ask: Ask, now_ms: int) -> Path:
         OSError: the folder can't be written.
     """
     path = desk.with_name(f"{desk.name}.ask-{now_ms}-{os.getpid()}")
-    _replace(path, msgspec.json.encode(ask))
+    write_whole(path, msgspec.json.encode(ask))
     return path
 
 
@@ -91,28 +93,19 @@ def load_desk(path: Path) -> DeskFile:
         return DeskFile()
     try:
         return msgspec.json.decode(data, type=DeskFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         remedy = "Move it away: silences and what was being told are lost, standings are not"
         raise ConfigurationError(str(path), "", f"damaged: {error}", remedy) from error
 
 
 def save_desk(path: Path, text: bytes) -> None:
     """Replace the file at once: after a power cut it is the old one or the new one."""
-    _replace(path, text)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".{path.name}")
-    with fresh.open("wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    fresh.replace(path)
+    write_whole(path, text)
 
 
 def _read(path: Path) -> Ask | None:
     try:
         ask: Ask = msgspec.json.decode(path.read_bytes(), type=Ask)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except (OSError, *MALFORMED):
         return None
     return ask

@@ -15,7 +15,6 @@ import ssl
 from collections.abc import Mapping
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
-from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -24,6 +23,8 @@ import msgspec
 
 from ingest.alerts.message import Message
 from ingest.alerts.settings import AlertSettings, Email, Receiver, Telegram, Webhook
+from wire.malformed import MALFORMED
+from wire.small_file import Kept, OpenToOthers, read_secret
 
 TIMEOUT_S = 20.0
 ANSWER_BYTES_MAX = 16 * 1024
@@ -58,12 +59,13 @@ class TelegramSending:
 
     def __init__(self, settings: Telegram, session: aiohttp.ClientSession) -> None:
         self.settings, self._session = settings, session
+        self._token = _secret(settings.token_file, "alerts.telegram.token_file")
 
     async def send(self, message: Message) -> Taken | Away:
         """See `Sending`."""
         try:
-            token = await asyncio.to_thread(_secret, self.settings.token_file)
-        except (OSError, UnicodeDecodeError) as error:
+            token = await asyncio.to_thread(self._token.now)
+        except (OSError, UnicodeDecodeError, OpenToOthers) as error:
             return Away(f"token file: {type(error).__name__}")
         body = {
             "chat_id": self.settings.chat,
@@ -79,6 +81,7 @@ class WebhookSending:
 
     def __init__(self, settings: Webhook, session: aiohttp.ClientSession) -> None:
         self.settings, self._session = settings, session
+        self._token = _secret(settings.token_file, "alerts.webhook.token_file")
         self._reached: tuple[Message, set[str]] | None = None
 
     async def send(self, message: Message) -> Taken | Away:
@@ -86,8 +89,8 @@ class WebhookSending:
         token, headers = "", {}
         if self.settings.token_file:
             try:
-                token = await asyncio.to_thread(_secret, self.settings.token_file)
-            except (OSError, UnicodeDecodeError) as error:
+                token = await asyncio.to_thread(self._token.now)
+            except (OSError, UnicodeDecodeError, OpenToOthers) as error:
                 return Away(f"token file: {type(error).__name__}")
             headers["Authorization"] = f"Bearer {token}"
         if self.settings.format == "json":
@@ -112,6 +115,7 @@ class EmailSending:
 
     def __init__(self, settings: Email) -> None:
         self.settings = settings
+        self._password = _secret(settings.password_file, "alerts.email.password_file")
 
     async def send(self, message: Message) -> Taken | Away:
         """See `Sending`."""
@@ -119,7 +123,7 @@ class EmailSending:
             await asyncio.to_thread(self._send, message)
         except smtplib.SMTPResponseException as error:
             return Away(f"{error.smtp_code} {error.smtp_error!r}"[:200])
-        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError, OpenToOthers) as error:
             return Away(f"{type(error).__name__}: {error}"[:200])
         return Taken()
 
@@ -135,7 +139,7 @@ class EmailSending:
             if own.security == "starttls":
                 server.starttls(context=ssl.create_default_context())
             if own.username:
-                server.login(own.username, _secret(own.password_file))
+                server.login(own.username, self._password.now())
             server.send_message(mail)
 
     def _connect(self) -> smtplib.SMTP:
@@ -229,7 +233,7 @@ def _retry_after_s(response: aiohttp.ClientResponse, answer: bytes) -> float:
     """What a 429 asks for: Telegram's `parameters.retry_after`, or the header."""
     try:
         asked = msgspec.json.decode(answer, type=_Answer).parameters.retry_after
-    except msgspec.DecodeError:
+    except MALFORMED:
         asked = 0.0
     header = response.headers.get("Retry-After", "")
     return min(3600.0, max(asked, float(header) if header.isdigit() else 0.0))
@@ -249,5 +253,5 @@ def _without(text: str, *hidden: str) -> str:
     return text
 
 
-def _secret(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8").strip()
+def _secret(file: str, key: str) -> Kept[str]:
+    return Kept(lambda: read_secret(file, key).decode().strip())

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from datetime import time
-from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ingest.rules import RULES, Severity
 from ingest.rules.standing import Hours, Limit
+from ingest.stores.configuration import is_file
 from wire.configuration import Configuration, ConfigurationError
+from wire.small_file import check_secret
 
 _TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
@@ -133,9 +134,10 @@ def check_alerts(alerts: AlertSettings, source: str) -> None:
     files += [("email.password_file", one.password_file) for one in alerts.email]
     files += [("webhook.token_file", one.token_file) for one in alerts.webhook]
     for key, name in files:
-        if (name or key.startswith("telegram")) and not Path(name).is_file():
+        if (name or key.startswith("telegram")) and not is_file(name):
             remedy = "Put the secret into a file that only the watch's user can read"
             raise ConfigurationError(source, f"alerts.{key}", f"no file {name!r}", remedy)
+        check_secret(name, f"alerts.{key}")
     for email in alerts.email:
         _check_email(email, source)
     for webhook in alerts.webhook:
@@ -177,7 +179,10 @@ def _check_limit(limit: LimitSettings, source: str) -> None:
 
 
 def _check_url(url: str, key: str, source: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half a bracket
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         remedy = "Write it as https://host/path"
         raise ConfigurationError(source, key, f"{url!r} isn't an address", remedy)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ingest.stores import Bucket
 from wire.configuration import Configuration, ConfigurationError
 from wire.line import NAME
+from wire.small_file import check_secret
 
 
 class Retention(Configuration, frozen=True):
@@ -133,6 +134,7 @@ def _check_influx(settings: InfluxSettings, source: str, key: str) -> None:
         if file and not is_file(file):
             remedy = "Run gampong ingest setup" if file_key == "token_file" else "Name a PEM file"
             raise ConfigurationError(source, f"{key}.{file_key}", f"no file {file}", remedy)
+    check_secret(settings.token_file, f"{key}.token_file")
     names = [settings.buckets.name(bucket) for bucket in Bucket]
     if len(set(names)) < len(names) or not all(NAME.fullmatch(name) for name in names):
         remedy = "Three different names of lower-case letters, digits, - and _"

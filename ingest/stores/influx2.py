@@ -14,6 +14,7 @@ line again changes nothing. See `influx2_answers` for what an answer means.
 from __future__ import annotations
 
 import gzip
+import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -37,6 +38,8 @@ from wire.clock import Clock
 LINES_MAX = 5_000
 BODY_BYTES_MAX = 4 * 1024 * 1024
 ANSWER_BYTES_MAX = 128 * 1024 * 1024
+log = logging.getLogger(__name__)
+
 ERROR_BYTES_MAX = 64 * 1024
 CONNECTIONS_MAX = 16
 
@@ -197,11 +200,11 @@ class InfluxStore:
             yield response
 
     def _renew_token(self) -> None:
-        """Set-up may have written a new one; while the file can't be read, the old one stays."""
+        """Set-up may have written a new one; while the file can't be used, the old one goes on."""
         try:
             self._token = read_token(Path(self._settings.token_file))
-        except StoreError:
-            return
+        except StoreError as error:
+            log.error("event=secret_not_read_again going_on_with=before reason=%r", str(error))
 
 
 def _tls(settings: InfluxSettings) -> ssl.SSLContext | bool:

@@ -25,10 +25,11 @@ import msgspec
 
 from ingest.stores import Kept
 from ingest.stores.points import Reason
+from wire.malformed import MALFORMED
 
 RETRY_AFTER_S_MAX = 3600.0
 _DETAIL_LENGTH = 300
-_DROPPED = re.compile(r"dropped=(\d+)")
+_DROPPED = re.compile(r"dropped=(\d{1,9})(?!\d)")
 _LINE_REASONS = (
     ("unable to parse", Reason.GRAMMAR),
     ("field type conflict", Reason.TYPE_CONFLICT),
@@ -99,7 +100,7 @@ def message(body: bytes) -> str:
     try:
         error = msgspec.json.decode(body, type=_Error)
         said = error.message or error.error or error.code
-    except msgspec.DecodeError:
+    except MALFORMED:
         said = body.decode(errors="replace")
     return " ".join(said.split()) or "no explanation"
 

@@ -37,6 +37,7 @@ from ingest.stores.influx2_scopes import Scope, try_token
 from ingest.stores.influx2_tokens import read_token, write_token
 from ingest.stores.onboarding import SetupRequest, Step
 from wire.clock import Clock
+from wire.small_file import OpenToOthers, read_secret
 
 DAY_S = 86_400
 RETENTION_POLICY = "autogen"
@@ -79,7 +80,7 @@ async def setup_influx(settings: InfluxSettings, request: SetupRequest, clock: C
 def _make_buckets(settings: InfluxSettings, request: SetupRequest) -> list[Step]:
     with _client(settings, request, token="") as client:
         steps = _take_over(client, settings, request)
-    with _client(settings, request, read_token(request.admin_token_file)) as client:
+    with _client(settings, request, _admin_token(request)) as client:
         org_id = _organisation(client, settings.org)
         for bucket in Bucket:
             step, bucket_id = _make_bucket(client, settings, bucket, org_id)
@@ -113,10 +114,14 @@ def _take_over(
             org=settings.org,
             bucket=settings.buckets.name(Bucket.CITY),
             retention_period_seconds=settings.retention.days(Bucket.CITY) * DAY_S,
-            token=read_token(request.admin_token_file),
+            token=_admin_token(request),
         )
     )
     return [Step("database", "made", f"first user {request.onboard}, {request.admin_token_file}")]
+
+
+def _admin_token(request: SetupRequest) -> str:
+    return read_token(request.admin_token_file, "--admin-token-file")
 
 
 def _password(request: SetupRequest) -> str:
@@ -124,8 +129,10 @@ def _password(request: SetupRequest) -> str:
     if file is None:
         return secrets.token_urlsafe(TOKEN_BYTES)
     try:
-        password = file.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
+        password = read_secret(str(file), "--onboard-password-file").decode().rstrip("\r\n")
+    except OpenToOthers as error:
+        raise StoreError(str(error)) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"can't read the first user's password in {file}: {error}") from error
     if len(password) < PASSWORD_LENGTH_MIN:
         raise StoreError(f"the password in {file} is under {PASSWORD_LENGTH_MIN} characters")
@@ -195,7 +202,7 @@ def _map(client: InfluxDBClient, name: str, bucket_id: str, org_id: str) -> Step
 
 
 def _make_token(settings: InfluxSettings, request: SetupRequest, scope: Scope) -> str:
-    with _client(settings, request, read_token(request.admin_token_file)) as client:
+    with _client(settings, request, _admin_token(request)) as client:
         org_id = _organisation(client, settings.org)
         buckets = _buckets(client, org_id)
         ids = [buckets[settings.buckets.name(bucket)].id for bucket in Bucket]

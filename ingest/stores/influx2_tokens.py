@@ -1,4 +1,4 @@
-"""Token files: read, and written with mode 0600."""
+"""Token files: read where only their owner and group can, and written with mode 0600."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from ingest.stores import StoreError
+from wire.small_file import OpenToOthers, read_secret
 
 
-def read_token(path: Path) -> str:
-    """The token in a file.
+def read_token(path: Path, key: str = "store.token_file") -> str:
+    """The token in a file; `key` is where it was named.
 
     Raises:
         StoreError: names the file and the remedy.
     """
     try:
-        token = path.read_text(encoding="ascii").strip()
+        token = read_secret(str(path), key).decode("ascii").strip()
+    except OpenToOthers as error:
+        raise StoreError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"can't read the token in {path} ({error}); run ingest setup") from error
     if not token or not token.isprintable() or " " in token:

@@ -20,6 +20,7 @@ from devices.reading import Value
 from ingest.stores import Aggregate, Query, Row, StoreError
 from ingest.stores.points import TAGS
 from ingest.stores.query import cut, kind_of, newest_of_groups
+from wire.malformed import MALFORMED
 
 
 class _Series(msgspec.Struct):
@@ -77,7 +78,7 @@ def parse(answer: bytes, queries: Sequence[Query]) -> list[list[Row]]:
     """
     try:
         decoded = msgspec.json.decode(answer, type=_Answer)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise StoreError(f"not an InfluxDB answer ({error}); is the address right?") from error
     problems = [decoded.error, *(result.error for result in decoded.results)]
     if any(problems):
@@ -86,7 +87,10 @@ def parse(answer: bytes, queries: Sequence[Query]) -> list[list[Row]]:
     if len(decoded.results) != len(queries):
         raise StoreError(f"{len(decoded.results)} answers to {len(queries)} questions")
     pairs = zip(decoded.results, queries, strict=True)
-    return [_rows(result, query) for result, query in pairs]
+    try:
+        return [_rows(result, query) for result, query in pairs]
+    except (LookupError, TypeError, ValueError, OverflowError) as error:  # other columns or types
+        raise StoreError(f"not an InfluxDB answer ({error}); is the address right?") from error
 
 
 def _rows(result: _Result, query: Query) -> list[Row]:

@@ -231,14 +231,6 @@ class Authority:
         locked = serialization.BestAvailableEncryption(passphrase)
         write(self.folder / "ca.key", private_pem(self._key, locked), 0o600)
 
-    def is_from_here(self, certificate: x509.Certificate) -> bool:
-        """Whether this authority signed it."""
-        try:
-            certificate.verify_directly_issued_by(self._certificate)
-        except UNREADABLE:
-            return False
-        return True
-
     def _sign(
         self,
         name: str,

@@ -8,6 +8,7 @@ is as good as done, so that everything may be tried again.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import msgspec
 from ingest.broker import Connection, Door, Lost, connected
 from ingest.trust.access import CONTROL_TOPIC, RESPONSE_TOPIC
 from ingest.trust.issued import TrustError
+from wire.malformed import MALFORMED
 
 ANSWER_S, COMMAND_S = 5.0, 0.1
 """The plugin writes its file anew for each command."""
@@ -41,7 +43,8 @@ async def tell(door: Door, name: str, commands: Sequence[dict[str, Any]]) -> Non
     refusals: list[str] = []
     try:
         within_s = ANSWER_S + COMMAND_S * len(commands)
-        async with asyncio.timeout(within_s), connected(door, f"{name}-control") as connection:
+        own = f"{name}-control-{secrets.token_hex(4)}"  # a known one could be taken over
+        async with asyncio.timeout(within_s), connected(door, own) as connection:
             await connection.subscribe(RESPONSE_TOPIC)
             payload = msgspec.json.encode({"commands": list(commands)})
             await connection.publish(CONTROL_TOPIC, payload, 0, refusals.append)
@@ -61,7 +64,7 @@ async def _all_answered(connection: Connection, count: int) -> None:
         await connection.acknowledge(received)
         try:
             answers = msgspec.json.decode(received.envelope.payload, type=_Responses).responses
-        except msgspec.DecodeError as error:
+        except MALFORMED as error:
             raise TrustError("the broker's answer isn't the plugin's. Is it mosquitto?") from error
         for answer in answers:
             if answer.error and not any(each in answer.error.lower() for each in DONE_BEFORE):

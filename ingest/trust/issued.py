@@ -5,12 +5,13 @@ Nothing here needs the authority's key.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from ingest.trust.access import Role
+from ingest.whole_file import write_whole
+from wire.malformed import MALFORMED
 
 
 class TrustError(Exception):
@@ -50,7 +51,7 @@ def read_issued(folder: Path) -> list[Issued]:
     except OSError as error:
         remedy = "Make an authority: gampong gateway authority"
         raise TrustError(f"{path}: {error.strerror}. {remedy}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise TrustError(f"{path}: {error}. Put its backup in its place") from error
 
 
@@ -66,11 +67,4 @@ def write(path: Path, data: bytes, mode: int) -> None:
         OSError: it can't be.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(path)
+    write_whole(path, data, mode)

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import NamedTuple
 
@@ -143,8 +144,9 @@ def _fetched(source: str) -> bytes:
         else:
             with Path(source).open("rb") as file:
                 data = file.read(LIST_BYTES_MAX + 1)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise TrustError(str(getattr(error, "reason", error))) from error
+    except (urllib.error.URLError, HTTPException, OSError, ValueError) as error:
+        why = str(getattr(error, "reason", error)).strip() or type(error).__name__
+        raise TrustError(why) from error
     if len(data) > LIST_BYTES_MAX:
         raise TrustError(f"larger than {LIST_BYTES_MAX} bytes")
     return data

@@ -9,6 +9,8 @@ import json
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devices.signature import NotGenuine, Rule, check, opened, sign
 
@@ -95,19 +97,8 @@ def test_midtrans_signs_order_status_and_amount_inside_the_message():
 
 
 def test_midtrans_words_are_not_cut_at_another_place_than_midtrans_cuts_them():
-    rule = Rule("midtrans")
     joined = "1111200100000.00"  # order 1111, status 200, 100,000 rupiah
-    taken = []
-    for first in range(1, len(joined)):
-        for second in range(first + 1, len(joined)):
-            words = joined[:first], joined[first:second], joined[second:]
-            names = ("order_id", "status_code", "gross_amount")
-            try:
-                check(rule, [NEW], {}, midtrans(**dict(zip(names, words, strict=True))), NOW_S)
-            except NotGenuine:
-                continue
-            taken.append(words)
-    assert taken == [("1111", "200", "100000.00")]
+    assert cuts_taken(Rule("midtrans"), joined) == [("1111", "200", "100000.00")]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +117,45 @@ def test_midtrans_words_of_another_shape_are_refused_even_when_signed(status_cod
     assert refused(Rule("midtrans"), [NEW], {}, told(status_code, gross_amount)) == "signature"
     for amount in ("2000.00", "2000", "0.5", "0"):
         check(Rule("midtrans"), [NEW], {}, told("201", amount), NOW_S)
+
+
+JOINED_LIKE_MIDTRANS = st.tuples(
+    st.from_regex(r"[0-9A-Za-z._~-]{0,12}", fullmatch=True),
+    st.from_regex(r"(a|[24]0[0-27])?", fullmatch=True),  # an order number that ends like a status
+    st.sampled_from(["200", "201", "202", "407"]),
+    st.from_regex(r"([1-9][0-9]{0,3})?(200|201)?[1-9][0-9]{0,3}(\.00?)?", fullmatch=True),
+)
+
+
+@given(JOINED_LIKE_MIDTRANS, st.sampled_from(["-", "g", "-kota", "_", "~", "7-"]))
+def test_what_midtrans_signs_can_be_cut_in_one_way_only_where_orders_end_as_agreed(parts, suffix):
+    number, tail, status, amount = parts
+    order = number + tail + suffix
+    taken = cuts_taken(Rule("midtrans", order_suffix=suffix), order + status + amount)
+    assert taken == [(order, status, amount)]
+
+
+def test_no_grammar_of_midtrans_tells_where_an_order_number_that_ends_in_digits_ends():
+    taken = cuts_taken(Rule("midtrans"), "a2001200500.00")
+    assert taken == [("a", "200", "1200500.00"), ("a2001", "200", "500.00")]
+    assert cuts_taken(Rule("midtrans", order_suffix="-"), "a2001200500.00") == []
+
+
+def cuts_taken(rule: Rule, joined: str) -> list[tuple[str, ...]]:
+    """All ways to tell what was signed that are believed; the most telling ones are short."""
+    key = hashlib.sha512(joined.encode() + NEW).hexdigest()
+    names = ("order_id", "status_code", "gross_amount")
+    taken: list[tuple[str, ...]] = []
+    for first in range(1, len(joined)):
+        for second in range(first + 1, len(joined)):
+            words = joined[:first], joined[first:second], joined[second:]
+            told = midtrans(**dict(zip(names, words, strict=True)), signature_key=key)
+            try:
+                check(rule, [NEW], {}, told, NOW_S)
+            except NotGenuine:
+                continue
+            taken.append(words)
+    return taken
 
 
 def test_where_there_are_no_headers_they_stand_beside_the_text_that_is_signed():

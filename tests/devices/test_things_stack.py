@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,18 +22,11 @@ from devices.things_stack import (
     write_envelope,
     write_stored,
 )
+from tests.devices import uplinks
 
-UPLINK = Uplink(
-    dev_eui="24e124136b502217",
-    f_port=85,
-    data=bytes.fromhex("01755c"),
-    time_ms=1_790_000_000_123,
+UPLINK = msgspec.structs.replace(
+    uplinks.UPLINK,
     deduplication_id="24e124136b502217/AXA50tHUGUucuzS/bCGMNw==/7/1790000000123",
-    rssi_dbm=-97.0,
-    snr_db=0.0,
-    spreading_factor=10,
-    frame_counter=7,
-    gateways_heard=2,
     decoded=b'{"level":45.0}',
 )
 TOPIC = topic_of(UPLINK)
@@ -60,20 +54,7 @@ def test_what_the_simulator_writes_is_read_back_live_and_stored():
     assert page.after == "2026-09-21T14:13:20.123000000Z"
 
 
-@given(
-    st.builds(
-        Uplink,
-        dev_eui=st.text("0123456789abcdef", min_size=16, max_size=16),
-        f_port=st.integers(1, 223),
-        data=st.binary(max_size=242),
-        time_ms=st.integers(0, 4_102_444_800_000),
-        rssi_dbm=st.integers(-140, 0).map(float),
-        snr_db=st.integers(-200, 150).map(lambda tenths: tenths / 10),
-        spreading_factor=st.integers(5, 12),
-        frame_counter=st.integers(0, 2**32 - 1),
-        gateways_heard=st.integers(1, 32),
-    )
-)
+@given(uplinks.uplinks())
 def test_any_uplink_is_the_same_live_and_stored(given_uplink: Uplink):
     live = read_envelope(topic_of(given_uplink), write_envelope(given_uplink))
     assert isinstance(live, Uplink)

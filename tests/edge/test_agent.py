@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import pty
 import signal
+import sqlite3
 import subprocess
 import sys
-import threading
-import tty
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import psutil
 import pytest
 
-from devices.dfrobot_a02yyuw import encode
-from devices.reading import Values
-from edge.agent import identity, run_agent
-from edge.configuration import load_configuration
+from edge.agent import identity, recall, run_agent
+from edge.configuration import OutboxSettings, load_configuration
+from edge.outbox import Outbox
+from edge.outbox_thread import OutboxThread
+from edge.records import Line
+from edge.uplink_snapshot import LastReadings
+from tests.edge.outbox.rig import by_another_dictionary
 from tests.edge.uplink.far_side import FarSide, confirm, hold, ignore, until
-from tests.servers import Mosquitto
+from wire.batch import digest
 from wire.clock import SystemClock
 from wire.messages import Ledger
 from wire.topics import Leaf
 
+NOW_MS = 1_790_000_000_000
 GATEWAY = """
 [gateway]
 name = "gateway-1"
@@ -64,52 +67,10 @@ heartbeat_s = 0.05
 """
 
 
-class Ranger:
-    """An A02YYUW on a pty: ten frames a second, each another distance."""
-
-    def __init__(self) -> None:
-        self._ours, theirs = pty.openpty()
-        tty.setraw(theirs)
-        self.port = os.ttyname(theirs)
-        self._theirs = theirs  # held, so that the line stays up while nobody reads
-        self.distances: list[int] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._send)
-
-    def _send(self) -> None:
-        distance = 100
-        while not self._stop.wait(0.1):
-            distance = 100 + (distance + 37) % 2000
-            self.distances.append(distance)
-            os.write(self._ours, encode(Values({"distance_mm": float(distance)})).data)
-
-    def __enter__(self) -> Ranger:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        os.close(self._ours)
-        os.close(self._theirs)
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with Mosquitto(tmp_path / "broker") as server:
-        yield server
-
-
-@pytest.fixture
-def ranger() -> Iterator[Ranger]:
-    with Ranger() as running:
-        yield running
-
-
 @pytest.fixture
 def file(tmp_path, broker, ranger) -> Path:
     path: Path = tmp_path / "gateway.toml"
-    path.write_text(GATEWAY.format(port=broker.port, folder=tmp_path, serial=ranger.port))
+    path.write_text(GATEWAY.format(port=broker.port, folder=tmp_path, serial=ranger.path))
     return path
 
 
@@ -162,9 +123,35 @@ def test_from_the_frame_to_the_ledger(file, broker, ranger):
         assert ledger.balanced
         assert (ledger.waiting, ledger.open, ledger.gaps) == (0, 0, 0)
         assert ledger.stored == len(distances(cloud)) > 0
-        assert set(distances(cloud)) <= set(ranger.distances)
+        assert set(distances(cloud)) <= set(ranger.distances_mm)
         assert cloud.inventories[0].devices[0].name == "bin-1"
         assert cloud.statuses[0].links[0].name == "ranger"
+
+    asyncio.run(scenario())
+
+
+def test_what_a_newer_version_sealed_waits_and_does_not_keep_an_older_one_from_starting(tmp_path):
+    async def scenario() -> None:
+        settings = OutboxSettings(path=str(tmp_path / "outbox.db"), ballast_bytes=0)
+        opened = partial(Outbox.open, settings, SystemClock(), "machine")
+        bin_n = "waste_container,device=bin-{},site=s,zone=a distance_mm=9 {}"
+        texts = [bin_n.format(number, NOW_MS) for number in (1, 2)]
+        async with OutboxThread(opened) as outbox:
+            for text in texts:
+                line = Line(text, text.split(",")[1][7:], "waste_container", NOW_MS)
+                await outbox.seal([line], {}, Counter())
+        newer = by_another_dictionary(f"{texts[0]}\n".encode())
+        with closing(sqlite3.connect(settings.path)) as card, card:
+            for table in ("payloads", "batches"):
+                sql = f"UPDATE {table} SET digest = ? WHERE sequence = 1"
+                assert card.execute(sql, (digest(newer),)).rowcount == 1
+            card.execute("UPDATE payloads SET payload = ? WHERE sequence = 1", (newer,))
+        async with OutboxThread(opened) as outbox:
+            last = LastReadings()
+            await recall(outbox, last)
+            assert last.newest("bin-2", "waste_container") == texts[1]
+            waiting = await outbox.waiting(0, 9)
+            assert [row.payload == newer for row in waiting] == [True, False]
 
     asyncio.run(scenario())
 
@@ -242,7 +229,7 @@ def test_a_broker_that_is_not_there_stops_neither_reading_nor_stopping(file, bro
 
     async def scenario() -> None:
         with agent(file, "--drain-seconds", "0.2") as running:
-            await until(lambda: len(ranger.distances) > 30)
+            await until(lambda: len(ranger.distances_mm) > 30)
             ledger = running.stop()
         assert ledger.balanced
         assert ledger.waiting > 10
@@ -287,7 +274,7 @@ def test_check_tells_what_would_be_opened(file, broker, ranger):
     done = gampong("edge", "check", str(file))
     assert done.returncode == 0, done.stderr
     assert f"127.0.0.1:{broker.port} (plain)" in done.stdout
-    assert f"link ranger (uart): {ranger.port}" in done.stdout
+    assert f"link ranger (uart): {ranger.path}" in done.stdout
     assert "device bin-1 in main: dfrobot_a02yyuw" in done.stdout
 
 

@@ -29,6 +29,7 @@ from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.http_server import http_server
 from tests.edge.links.test_things_stack import Store
 from tests.edge.test_intake import HandClock
+from tests.secret_file import write_secret
 from tests.servers import Mosquitto
 from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
@@ -355,7 +356,7 @@ dev_eui = "24e124713b493358"
 def test_an_agent_that_starts_again_fetches_what_it_missed_and_stores_each_once(tmp_path):
     async def scenario(broker: Mosquitto) -> None:
         clock, store = SystemClock(), Store()
-        (tmp_path / "key").write_text("NNSXS.secret")
+        write_secret(tmp_path / "key", "NNSXS.secret")
         start_ms = clock.now_ms() - 3_600_000
 
         def uplink(nth: int) -> Uplink:

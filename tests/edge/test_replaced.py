@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -78,6 +80,28 @@ def test_a_power_cut_between_forgetting_and_remembering_forgets_once_more(tmp_pa
         (tmp_path / "outbox.sensors.json").write_bytes(before)
         forgotten, states = await started(configuration(tmp_path, sensor="4711"))
         assert (forgotten, states["bay-1"]) == (["bay-1"], b"")
+
+    asyncio.run(scenario())
+
+
+def test_a_card_that_takes_nothing_forgets_nothing_and_says_nothing_of_it(tmp_path):
+    connections: list[sqlite3.Connection] = []
+
+    def connect(path: str, **how: Any) -> sqlite3.Connection:
+        connections.append(sqlite3.connect(path, **{**how, "check_same_thread": False}))
+        return connections[-1]
+
+    async def scenario() -> None:
+        await started(configuration(tmp_path))
+        settings = configuration(tmp_path, sensor="4711")
+        outbox = await OutboxThread.open(settings.outbox, SystemClock(), "machine", "", connect)
+        connections[-1].execute("PRAGMA query_only = ON")  # as a card that went read-only
+        assert await forget_replaced(settings, outbox, NOW_MS) == []
+        assert (await outbox.states())["bay-1"] == b"learnt"
+        connections[-1].execute("PRAGMA query_only = OFF")
+        await outbox.close()
+        assert list(read_log(tmp_path)) == []
+        assert (await started(settings))[0] == ["bay-1"]
 
     asyncio.run(scenario())
 

@@ -21,6 +21,7 @@ from edge.links.webhook import WebhookLink
 from gampong.cli import main
 from gampong.deposit_book import BookError, read_book
 from tests.edge.links.heard import Heard, running, until
+from tests.edge.links.sender import BANK
 from tests.ingest.stores import databases
 from tests.ingest.stores.databases import NOW_MS, line, write
 from wire.clock import SystemClock
@@ -42,13 +43,7 @@ site = "kota"
 [time]
 trust = "system"
 
-[field_map.bank]
-kind = "waste_deposit"
-fields.weight_kg = {{ from = "weight_kg" }}
-fields.waste_kind = {{ from = "waste_kind" }}
-fields.points = {{ from = "points" }}
-fields.deposit = {{ from = "deposit" }}
-time = {{ from = "time" }}
+{bank}
 
 [[link]]
 type = "webhook"
@@ -87,7 +82,7 @@ def gateway(folder: Path) -> Iterator[tuple[str, Heard]]:
 
     async def serve() -> None:
         (link,) = make_links(
-            load_configuration(TOML.format(folder=folder), "t"), sink, SystemClock()
+            load_configuration(TOML.format(folder=folder, bank=BANK), "t"), sink, SystemClock()
         )
         assert isinstance(link, WebhookLink)
         async with running(link):

@@ -6,14 +6,11 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ingest.desk import Desk
 from tests.edge.remote.test_remote_agent import PATIENT_S, written
-from tests.edge.test_agent import Ranger, agent
+from tests.edge.test_agent import agent
 from tests.edge.uplink.far_side import FarSide, until
 from tests.ingest.gateway import configuration, eventually, toml_of
 from tests.ingest.test_watch import newest, watching
@@ -21,18 +18,6 @@ from tests.servers import Mosquitto
 from wire.clock import SystemClock
 
 NAME = "gateway-1"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as server:
-        yield server
-
-
-@pytest.fixture
-def ranger() -> Iterator[Ranger]:
-    with Ranger() as running:
-        yield running
 
 
 async def gampong(*words: object) -> subprocess.CompletedProcess[str]:

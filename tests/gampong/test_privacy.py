@@ -3,12 +3,16 @@
 Runs the demo's city, whose access points name their stations by address, and looks for any address
 in everything the processes leave behind and say: outboxes with their batches opened, what went over
 the broker, the database, logs, ledgers, a gateway's support bundle, the operators' pages and the
-public ones. An address written as the hexadecimal of its text counts as well.
+public ones. An address written as the hexadecimal of its text counts as well, and those of the
+city's own stations in any other writing: bare, dotted, packed, hashed.
 """
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
+import json
 import re
 import subprocess
 import sys
@@ -20,6 +24,8 @@ import paho.mqtt.client as paho
 import zstandard
 from paho.mqtt.enums import CallbackAPIVersion
 
+from devices.driver import load_driver
+from devices.reading import Values
 from edge.outbox_export import Export
 from tests.dashboards.opendata.public_process import public
 from tests.dashboards.page_process import page
@@ -30,11 +36,31 @@ ADDRESS = re.compile(rb"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}(
 ZSTD = b"\x28\xb5\x2f\xfd"
 OPENED_BYTES_MAX = 4 * 2**20
 GATEWAY = "mahirah-01"
+STATIONS = 4
 PAGES = ("", "wifi", "gateways", "alerts", "more")
 PUBLIC = ("/", "/api/v1/state?kind=wifi_access_point", "/api/v1/zones")
 _DIGIT = rb"(?:3[0-9]|[46][1-6]) ?"
 HEXED = re.compile(_DIGIT * 2 + (rb"(?:3a|2d) ?" + _DIGIT * 2) * 5)
 """The same written as the hexadecimal of its text, as raw frames are shown."""
+
+
+def _stations() -> list[str]:
+    """The first that every access point of the simulated city names."""
+    said = load_driver("openwrt_ap").encode(Values({"up": 1, "clients": STATIONS}))
+    return [*json.loads(said.data)["clients"]["clients"]]
+
+
+def _forms(address: str) -> set[bytes]:
+    """Ways to write it that `ADDRESS` and `HEXED` don't find."""
+    bare, text = address.replace(":", ""), address.encode()
+    dotted = ".".join(bare[at : at + 4] for at in (0, 4, 8))
+    packed = bytes.fromhex(bare)
+    written = {bare, dotted, bare.upper(), dotted.upper()}
+    for data in (text, text.upper(), packed, bare.encode()):
+        written.add(base64.b64encode(data).decode())
+        hashes = (hashlib.md5, hashlib.sha1, hashlib.sha256, hashlib.blake2b)
+        written |= {made(data).hexdigest()[:24] for made in hashes}  # a hash is as good as a name
+    return {packed, *(form.encode() for form in written)}
 
 
 class Wire:
@@ -110,6 +136,8 @@ def test_no_visitors_address_is_left_anywhere(tmp_path: Path) -> None:
     assert b"clients=" in seen[f"{GATEWAY}.db, opened"]  # people were counted
     found = {name: ADDRESS.findall(data) + HEXED.findall(data) for name, data in seen.items()}
     assert {name: addresses for name, addresses in found.items() if addresses} == {}
+    forms = set().union(*map(_forms, _stations()))
+    assert [name for name, data in seen.items() if any(form in data for form in forms)] == []
 
 
 def test_an_address_is_found_however_it_is_written() -> None:
@@ -121,3 +149,5 @@ def test_an_address_is_found_however_it_is_written() -> None:
         assert ADDRESS.search(text) or HEXED.search(text)
     assert HEXED.search(b"5c:e9:1e:00:ab:01".hex(" ").encode())
     assert not ADDRESS.search(b"12:30:45, 2026-11-22T10:00:00+07:00")
+    for text in (b"5ce91e00ab01", b"5CE9.1E00.AB01", b"\x5c\xe9\x1e\x00\xab\x01"):
+        assert text in _forms("5c:e9:1e:00:ab:01")

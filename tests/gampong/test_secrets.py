@@ -118,8 +118,6 @@ def test_no_planted_secret_is_in_logs_process_lists_messages_bundles_or_errors(
     passwords.chmod(0o600)
     for name in ("hotspot", "community", "telegram", "webhook", "token"):
         planted.plant(name)
-    for name in ("hotspot", "telegram"):  # said at the start, by its name
-        (planted.folder / name).chmod(0o644)
     config = f"{BROKER_CONFIG}\nallow_anonymous false\npassword_file {passwords}"
     login = f'username = "city"\npassword_file = "{planted.folder}/broker"'
     with ExitStack() as stack:
@@ -149,10 +147,14 @@ def test_no_planted_secret_is_in_logs_process_lists_messages_bundles_or_errors(
     }
     assert b"wifi" in seen["agent-2"]  # it did try, and said that it failed
     assert b"away" in seen["to-nowhere"]
-    warned = f"event=secret_readable_by_all file={planted.folder}".encode()
-    assert warned + b"/hotspot" in seen["agent-2"]
-    assert warned + b"/telegram" in seen["watch-nowhere"]
-    assert warned not in street.ingestor.log.read_bytes()
+    for name, command in (
+        ("hotspot", "edge check"),
+        ("broker", "edge check"),
+        ("broker", "ingest run"),
+        ("token", "ingest run"),
+    ):
+        remedy = f"Run: chmod 640 {planted.folder}/{name}".encode()
+        assert remedy in seen[f"{name} open: {command}"]
     assert planted.found_in(seen) == []
     assert planted.found_in({"itself": (planted.folder / "token").read_bytes()}) != []
 
@@ -197,14 +199,23 @@ def broken(tmp_path: Path, street: Street, planted: Planted) -> dict[str, bytes]
         ("hotspot", "binary"),
         ("community", "lines"),
         ("token", "lines"),
+        ("broker", "open"),
+        ("hotspot", "open"),
+        ("token", "open"),
     ):
         file, value = planted.folder / name, planted.values[name]
-        file.write_bytes(value + (b"\xff\xfe" if label == "binary" else b"\n" + value))
+        more = {"binary": b"\xff\xfe", "lines": b"\n" + value, "open": b""}
+        file.write_bytes(value + more[label])
+        file.chmod(0o644 if label == "open" else 0o600)
         if name != "token":
             seen[f"{name} {label}: edge check"] = asked("edge", "check", street.gateway_file)
         if name in ("broker", "token"):
-            seen[f"{name} {label}: ingest run"] = begun(tmp_path / "nowhere.toml")
+            ingest = tmp_path / "nowhere.toml"
+            ends = label == "open"  # by itself
+            said = asked("ingest", "run", ingest) if ends else begun(ingest)
+            seen[f"{name} {label}: ingest run"] = said
         file.write_bytes(value)
+        file.chmod(0o600)
     (tmp_path / "wrong.toml").write_text(text.replace("[broker]", "[brokre]", 1))
     seen["a wrong key"] = asked("edge", "check", tmp_path / "wrong.toml")
     return seen
@@ -237,7 +248,7 @@ def test_no_command_of_the_authority_shows_its_secrets(tmp_path: Path) -> None:
             seen[word] = asked("gateway", word, settings, *rest)
         (planted.folder / "passphrase").chmod(0o644)
         seen["readable for all"] = asked(*add, "--bundle", bundle)
-        assert b"others may read it" in seen["readable for all"]
+        assert b"Run: chmod 640" in seen["readable for all"]
         (planted.folder / "passphrase").chmod(0o600)
         planted.plant("wrong")
         (planted.folder / "wrong").replace(planted.folder / "passphrase")

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ingest.account_answers import Answers
 from ingest.accounts import GRACE_MS, Accounts
 from ingest.completeness import DAY_MS, day_of
 from ingest.rollup import HOUR_MS
@@ -205,6 +206,19 @@ def test_a_gateway_that_went_silent_keeps_its_last_day_open_until_it_is_heard(to
         assert (fields["missing"], fields["unfinished"]) == (1, 0)
 
     town(test)
+
+
+def test_of_a_country_of_gateways_no_written_day_is_forgotten(town):
+    async def scenario(town: Town) -> None:
+        today, gateways = day_of(town.clock.at_ms), 3300
+        for day in range(today - 30 * DAY_MS, today + 1, DAY_MS):
+            tags = [f"device=gw-{n},gateway=gw-{n},site=s,zone=main" for n in range(gateways)]
+            lines = [f"gateway_completeness,{each} missing=0i {day}" for each in tags]
+            assert await town.store.write(Bucket.HOURLY, lines) == Written()
+        known = await Answers(town.store).known((), today - 30 * DAY_MS, today)
+        assert len(known) == 31 * gateways
+
+    town(scenario)
 
 
 def test_what_was_dropped_for_room_is_told_from_what_nobody_can_explain(town):

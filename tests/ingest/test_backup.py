@@ -15,6 +15,7 @@ from ingest.stores.configuration import InfluxSettings
 from ingest.stores.live import LiveStore
 from ingest.stores.points import kinds_of
 from tests.ingest.stores.databases import CLOCK, DAY_MS, NOW_MS, Database, influx, sqlite
+from tests.secret_file import write_secret
 from tests.servers import free_port
 
 HOUR_MS = 3_600_000
@@ -142,7 +143,7 @@ def test_a_store_that_lost_points_never_takes_them_from_the_copy(filled, empty, 
     fill(empty, WEEK[:5])
     days = empty.settings.retention.days
     made = empty.run(lambda store: make(store, tmp_path / "copy", days, CLOCK, print))
-    assert made.fewer
+    assert made.fewer == [*before]  # those too of which nothing is left
     assert read_manifest(tmp_path / "copy").days == before
     assert restored(empty, tmp_path / "copy") == len(WEEK) + len(HOURS)
 
@@ -173,6 +174,16 @@ def test_more_points_than_one_answer_holds_are_copied_whole(
     copied(database, tmp_path / "copy")
     assert restored(empty, tmp_path / "copy") == len(WEEK)
     assert contents(empty) == contents(database)
+
+
+def test_more_points_of_one_moment_than_an_answer_holds_are_copied_whole(
+    database, empty, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("ingest.backup.ROWS_A_READ", 2)
+    points = [HOURS[0].replace("bay-0", f"bay-{bay}") for bay in range(5)]  # an hour's, of a city
+    fill(database, points, Bucket.HOURLY)
+    copied(database, tmp_path / "copy")
+    assert restored(empty, tmp_path / "copy") == len(points)
 
 
 def test_named_files_are_copied_and_a_database_as_one_moment_of_it(tmp_path) -> None:
@@ -242,7 +253,7 @@ def test_a_store_that_is_away_says_so_and_the_copy_stays(filled, tmp_path) -> No
     copied(filled, tmp_path / "copy")
     before = read_manifest(tmp_path / "copy").days
     token = tmp_path / "token"
-    token.write_text("none")
+    write_secret(token, "none")
     away = Database(InfluxSettings(url=f"http://127.0.0.1:{free_port()}", token_file=str(token)))
     with pytest.raises(StoreError, match="away"):
         copied(away, tmp_path / "copy")

@@ -9,6 +9,7 @@ import pytest
 from ingest.broker import open_door
 from ingest.configuration import IngestSettings, load_configuration, read_configuration
 from ingest.guard import Limits
+from tests.secret_file import write_secret
 from wire.configuration import Broker, ConfigurationError, Tls
 
 
@@ -75,9 +76,26 @@ def test_before_setup_the_token_may_be_missing(tmp_path):
         load_configuration(text, "ingest.toml")
 
 
+def test_a_password_that_others_may_read_is_no_door_and_later_the_one_before_goes_on(
+    tmp_path, caplog
+):
+    file = tmp_path / "password"
+    write_secret(file, "first")
+    broker = Broker(username="city", password_file=str(file))
+    door = open_door(broker, "ingest.toml")
+    write_secret(file, "second")
+    file.chmod(0o644)
+    assert door.again().password == "first"
+    assert f"chmod 640 {file}" in caplog.text
+    with pytest.raises(ConfigurationError, match="chmod 640"):
+        open_door(broker, "ingest.toml")
+    file.chmod(0o640)
+    assert door.again().password == "second"
+
+
 def test_a_certificate_that_is_none_is_told_before_connecting(tmp_path):
     file = tmp_path / "nonsense.pem"
-    file.write_text("nonsense")
+    write_secret(file, "nonsense")
     broker = Broker(tls=Tls(ca_file=str(file), certificate_file=str(file), key_file=str(file)))
     with pytest.raises(ConfigurationError, match=r"ingest.toml: broker.tls: .*PEM"):
         open_door(broker, "ingest.toml")

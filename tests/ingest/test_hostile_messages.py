@@ -20,7 +20,6 @@ from ingest.stores.open import open_store
 from ingest.watch import Watch
 from tests.ingest.batches import NOW_MS
 from tests.ingest.gateway import Gateway, configuration, eventually
-from tests.servers import Mosquitto
 from wire.clock import SystemClock
 from wire.messages import BadMessage, Status, decode_message
 from wire.topics import Leaf, topic
@@ -44,14 +43,7 @@ def test_a_sum_of_many_great_numbers_is_told_as_the_greatest_that_can_be():
     assert "age_s=1e+10" in line or "age_s=10000000000" in line
 
 
-@pytest.fixture
-def own_broker(tmp_path):
-    """What the watch says is retained: not for others."""
-    with Mosquitto(tmp_path / "broker") as server:
-        yield server
-
-
-def test_a_status_of_endless_numbers_ends_nothing_and_others_are_heard(tmp_path, own_broker):
+def test_a_status_of_endless_numbers_ends_nothing_and_others_are_heard(tmp_path, broker):
     """One retained message of 500 bytes once ended the watch, and again at each start."""
     many = {f"reason-{n}": 2**53 for n in range(2000)}
     bad: list[dict[str, object]] = [
@@ -64,12 +56,12 @@ def test_a_status_of_endless_numbers_ends_nothing_and_others_are_heard(tmp_path,
     ]
 
     async def main() -> None:
-        settings, clock = configuration(tmp_path, own_broker), SystemClock()
+        settings, clock = configuration(tmp_path, broker), SystemClock()
         async with open_store(settings.store, clock) as store, asyncio.TaskGroup() as group:
             watch = Watch(store, clock, tmp_path / "registry.json")
             task = group.create_task(watch.run(Door(settings.broker, None, None), "watch-bad"))
             await eventually(lambda: watch.listening, "the watch listens")
-            async with Gateway(own_broker) as hostile, Gateway(own_broker) as good:
+            async with Gateway(broker) as hostile, Gateway(broker) as good:
                 inventory = {"gateway": hostile.name, "site": "s", "seal_interval_s": 60}
                 say(hostile, Leaf.INVENTORY, inventory)
                 say(good, Leaf.INVENTORY, {**inventory, "gateway": good.name})

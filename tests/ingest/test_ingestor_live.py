@@ -17,6 +17,7 @@ from ingest.stores.open import setup
 from tests.ingest.batches import line, lines
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting
 from tests.ingest.test_ingestor import letters, now_ms
+from tests.secret_file import write_secret
 from tests.servers import Influxd, Mosquitto
 from wire.clock import SystemClock
 
@@ -33,7 +34,7 @@ def database(tmp_path: Path) -> Iterator[Influxd]:
 def settings_of(folder: Path, database: Influxd) -> InfluxSettings:
     """Set up as an operator does; the ingestor's token is of least scope."""
     admin = folder / "admin.token"
-    admin.write_text(database.token)
+    write_secret(admin, database.token)
     request = SetupRequest(
         admin_token_file=admin,
         write_token_file=folder / "write.token",

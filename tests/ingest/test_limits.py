@@ -32,7 +32,6 @@ from tests.ingest.batches import GATEWAY, NOW_MS, envelope, key_of, line, lines
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting
 from tests.ingest.test_poison import health
 from tests.ingest.test_watch import newest, watching
-from tests.servers import Mosquitto
 from wire.clock import SystemClock
 from wire.messages import MESSAGE_BYTES_MAX, Inventory, InventoryDevice, encode_message
 from wire.mqtt import Message
@@ -166,6 +165,17 @@ def test_all_registered_devices_may_move_to_another_zone_in_one_day_and_not_to_a
     assert not newcomers.admits("gw", place("own-1", "c"), NOW_MS)
 
 
+def test_what_was_too_new_takes_no_room_of_what_may_come_that_day():
+    newcomers = Newcomers(2, lambda device: "gw" if device.startswith("own") else None)
+    assert all(newcomers.admits("gw", place(f"own-{n}"), NOW_MS) for n in range(4))
+    for _ in range(9):  # each minute anew
+        newcomers.admits("gw", place("stranger-1"), NOW_MS)
+        newcomers.admits("gw", place("stranger-2"), NOW_MS)
+        newcomers.admits("gw", place("stranger-3"), NOW_MS)
+    assert newcomers.over == {"gw": 9}
+    assert newcomers.admits("gw", place("own-1", "b"), NOW_MS)
+
+
 def test_a_million_names_take_a_bounded_room():
     newcomers = Newcomers(500, nobody)
     for day in range(100):
@@ -195,22 +205,15 @@ def test_a_line_in_another_zone_each_time_is_a_new_series_each_time():
     assert len(checked.lines) == 11  # the first is free
 
 
-@pytest.fixture
-def own_broker(tmp_path):
-    """The registry is retained: not for others."""
-    with Mosquitto(tmp_path / "broker") as server:
-        yield server
-
-
-def test_what_was_too_new_is_kept_and_a_replay_stores_it(tmp_path, own_broker):
+def test_what_was_too_new_is_kept_and_a_replay_stores_it(tmp_path, broker):
     async def main() -> None:
-        settings = configuration(tmp_path, own_broker)
+        settings = configuration(tmp_path, broker)
         strict = msgspec.structs.replace(settings.ingest, new_a_day_max=70, registry="needed")
         settings = msgspec.structs.replace(settings, ingest=strict)
         now = SystemClock().now_ms()
         async with (
-            ingesting_with_registry(settings, own_broker) as (ingestor, store),
-            Gateway(own_broker) as gateway,
+            ingesting_with_registry(settings, broker) as (ingestor, store),
+            Gateway(broker) as gateway,
         ):
             gateway.send(lines(72, now), 1)
             fate = await gateway.fate(1)
@@ -328,15 +331,13 @@ def test_claims_of_one_gateway_are_bounded():
     assert len(registry.file.claims) == CLAIMS_MAX
 
 
-def test_a_gateway_over_its_limits_is_seen_in_its_health_and_the_others_are_not(
-    tmp_path, own_broker
-):
+def test_a_gateway_over_its_limits_is_seen_in_its_health_and_the_others_are_not(tmp_path, broker):
     async def main() -> None:
-        settings = configuration(tmp_path, own_broker)
+        settings = configuration(tmp_path, broker)
         async with (
             watching(settings, tmp_path, SystemClock()) as (watch, store),
-            Gateway(own_broker) as greedy,
-            Gateway(own_broker) as good,
+            Gateway(broker) as greedy,
+            Gateway(broker) as good,
         ):
             for gateway, devices in ((greedy, 1), (good, 1), (greedy, 900), (good, 70)):
                 said = encode_message(inventory(gateway.name, *names(gateway.name, devices)))

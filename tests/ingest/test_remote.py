@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.desk import Closed, Desk, SetConfiguration
-from ingest.remote import Remote, in_maintenance
+from ingest.broker import Door, connected
+from ingest.desk import Closed, Desk, Kept, SetConfiguration
+from ingest.remote import TOLD_A_TURN, Remote, in_maintenance
 from tests.edge.uplink.far_side import retained
 from tests.ingest.gateway import configuration, eventually
 from tests.ingest.test_watch import watching
@@ -124,6 +125,30 @@ def test_a_broker_that_forgot_is_told_again_what_is_wanted(tmp_path):
                 await eventually(lambda: watch.listening, "the watch is back")
                 await eventually(lambda: retained(broker, name), "it is retained again")
                 assert decode_message(retained(broker, name), Desired).text == "x"
+
+    asyncio.run(main())
+
+
+def test_what_is_wanted_anew_just_after_a_connection_is_not_undone_by_what_was_wanted_before(
+    tmp_path,
+):
+    gateways = [f"gw-{number:03}" for number in range(TOLD_A_TURN + 1)]
+
+    async def main() -> None:
+        with Mosquitto(tmp_path / "broker") as broker:
+            registry, clock = tmp_path / "registry.json", SystemClock()
+            remote, desk = Remote(registry, clock), Desk(registry)
+            for gateway in gateways:
+                desk.keep(gateway, Kept(desired=Desired(7, "old")))
+            door = Door(configuration(tmp_path, broker).broker, None, None)
+            async with connected(door, "watch") as connection:
+                await remote.greet(connection)
+                last = [*desk.wanted()][-1]  # the others are told before it
+                desk.leave(SetConfiguration(last, "new"), 1)
+                while await remote.take_asks():
+                    pass
+                said = decode_message(retained(broker, topic(last, Leaf.CONFIG)), Desired)
+                assert said.text == "new"
 
     asyncio.run(main())
 

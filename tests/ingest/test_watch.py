@@ -23,7 +23,6 @@ from ingest.stores.open import open_store
 from ingest.watch import Watch
 from tests.ingest.batches import line
 from tests.ingest.gateway import Gateway, configuration, eventually, ingesting
-from tests.servers import Mosquitto
 from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
 from wire.messages import Inventory, InventoryDevice, Ledger, Place, Status, encode_message
@@ -39,12 +38,6 @@ class ShiftedClock(SystemClock):
 
     def monotonic(self) -> float:
         return super().monotonic() + self.passed_s
-
-
-@pytest.fixture
-def broker(tmp_path: Path):
-    with Mosquitto(tmp_path / "mosquitto") as server:
-        yield server
 
 
 def inventory(gateway: str, *devices: str) -> Inventory:
@@ -116,6 +109,29 @@ def test_every_announced_device_gets_a_place_and_a_state_before_it_ever_spoke(tm
             assert {row.fields["state"] for row in states.values()} == {"silent"}
             health = (await newest(store, "gateway_health"))["mahirah-01"].fields
             assert (health["online"], health["balanced"], health["stored"]) == (1, 1, 1)
+
+    asyncio.run(main())
+
+
+def test_a_terminal_that_nobody_has_paid_at_yet_is_not_silent(tmp_path, broker):
+    async def main() -> None:
+        settings = configuration(tmp_path, broker)
+        terminal = InventoryDevice("terminal-1", "payment", "qris", "a", 86_400, 216_060)
+        async with (
+            watching(settings, tmp_path, SystemClock()) as (watch, store),
+            Gateway(broker, "mahirah-01") as gateway,
+        ):
+            announce(gateway, "bay-1")
+            both = inventory("mahirah-01", "bay-1")
+            both = msgspec.structs.replace(both, devices=(*both.devices, terminal))
+            payload = encode_message(both)
+            gateway.client.publish(topic("mahirah-01", Leaf.INVENTORY), payload, qos=1, retain=True)
+            await eventually(lambda: "terminal-1" in watch.registry.file.owners, "it is registered")
+            await eventually(lambda: "mahirah-01" in watch.heard, "the status is heard")
+            await watch.round(SystemClock().now_ms())
+            states = await newest(store, "device_health")
+            told = {device: row.fields["state"] for device, row in states.items()}
+            assert told == {"bay-1": "silent", "terminal-1": "ok"}
 
     asyncio.run(main())
 

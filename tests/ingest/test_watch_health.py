@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from ingest.health import (
@@ -17,6 +18,7 @@ from ingest.health import (
     registry_points,
 )
 from ingest.rates import Rates
+from ingest.registry import Registry, RegistryFile
 from ingest.stores.kinds import CLOUD_KINDS
 from wire.line import line_pattern
 from wire.messages import Inventory, InventoryDevice, Ledger, Place, Status
@@ -54,6 +56,28 @@ def test_a_device_never_heard_is_silent_not_absent() -> None:
     line = fact.line(1_790_000_000_000)
     assert 'state="silent"' in line
     assert f"age_s={AGE_MAX_S:.0f}," in line
+
+
+def test_a_terminal_that_nobody_has_paid_at_is_silent_only_after_its_expiry() -> None:
+    terminal = InventoryDevice("terminal-1", "payment", "qris", "a", 86_400, 216_060)
+    announced_ms = 1_790_000_000_000
+    registry = Registry()
+    registry.announce(Inventory("mahirah-01", "pasar", 60, (BAY, terminal)), announced_ms)
+    registry.announce(Inventory("mahirah-01", "pasar", 60, (terminal, BAY)), announced_ms + 9000)
+    kept = msgspec.json.decode(msgspec.json.encode(registry.file), type=RegistryFile)
+
+    def states(passed_s: int, newest_ms: dict[str, int]) -> dict[str, object]:
+        now_ms = announced_ms + 1000 * passed_s
+        inventory, first_ms = kept.inventories["mahirah-01"], kept.first_ms
+        facts = device_facts(inventory, newest_ms, ONLINE, now_ms, 100.0, {}, first_ms)
+        return {fact.place.device: fact.fields["state"] for fact in facts}
+
+    assert states(1200, {}) == {"terminal-1": "ok", "bay-1": "silent"}
+    assert states(216_060, {})["terminal-1"] == "ok"
+    assert states(216_061, {})["terminal-1"] == "silent"
+    paid = {"terminal-1": announced_ms + 3_600_000}
+    assert states(216_061, paid)["terminal-1"] == "ok"
+    assert states(219_661, paid)["terminal-1"] == "silent"
 
 
 def test_every_health_line_is_inside_the_grammar_of_its_kind() -> None:

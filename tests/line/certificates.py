@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.secret_file import write_secret
+
 HERE = ("127.0.0.1", "localhost")
 EXPIRED = -1
 
@@ -105,13 +107,12 @@ class Authority:
             self.certificate_file, self._folder / f"{stem}.pem", self._folder / f"{stem}.key"
         )
         files.certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files.key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
+        private = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
+        write_secret(files.key_file, private)
         return files
 
 

@@ -82,16 +82,18 @@ class Bus(Wire):
 
 class Ranger(Wire):
     """An A02YYUW: ten frames a second, each another distance, and `between` two of them anything
-    else, once each."""
+    else, once each. `distances_mm` is all that it has said."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.between: list[bytes] = []
+        self.distances_mm: list[int] = []
 
     def _run(self) -> None:
         distance_mm = 1000
         while not self._stop.wait(FRAME_S):
             distance_mm = 1000 + (distance_mm + 37) % 2000
+            self.distances_mm.append(distance_mm)
             self.say(ranger_frame(distance_mm))
             if self.between:
                 self.say(self.between.pop(0))

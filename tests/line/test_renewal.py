@@ -37,6 +37,7 @@ from tests.line.certificates import Signed
 from tests.line.listening import until as until_true
 from tests.line.trusted import PASSPHRASE, A, City, done, link_of, may_send, trusted_city
 from tests.processes import Gampong
+from tests.secret_file import write_secret
 from wire import mqtt
 from wire.clock import SystemClock
 from wire.configuration import Tls
@@ -63,7 +64,7 @@ def enrolled(city: City, name: str, age: timedelta = AGE) -> EdgeConfiguration:
     then = datetime.now(UTC) - age
     certificate, key = authority(city).issue(name, Role.GATEWAY, then, DAYS, "pasar")
     (folder / "gateway.pem").write_bytes(certificate)
-    (folder / "gateway.key").write_bytes(key)
+    write_secret(folder / "gateway.key", key)
     (folder / "ca.pem").write_bytes((city.folder / "authority" / "ca.pem").read_bytes())
     assert tell(load(city.settings), commands_to_add(name, Role.GATEWAY)) == 0
     return of_folder(city, name, folder)
@@ -213,7 +214,7 @@ def forged(configuration: EdgeConfiguration, signed: Signed, name: str) -> None:
     assert configuration.broker.tls is not None
     head = f"{REPLACES}{fingerprint(configuration.broker.tls.certificate_file)}\n".encode()
     both = signed.key_file.read_bytes() + signed.certificate_file.read_bytes()
-    (Identity(configuration).folder / name).write_bytes(head + both)
+    write_secret(Identity(configuration).folder / name, head + both)
 
 
 def test_a_renewed_certificate_that_is_refused_later_makes_way_for_the_enrolled_one(

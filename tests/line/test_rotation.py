@@ -153,7 +153,7 @@ def test_the_authoritys_passphrase_is_replaced_while_the_service_runs(
         write("another battery staple", 0o644)
         refused = gampong("gateway", "passphrase", city.settings, fresh)
         assert refused.returncode == 2
-        assert "chmod 600" in refused.stderr
+        assert "chmod 640" in refused.stderr
         assert "battery staple" not in refused.stderr
         write("short")
         assert "shorter than 8" in gampong("gateway", "passphrase", city.settings, fresh).stderr

@@ -9,12 +9,13 @@ import signal
 import ssl
 import warnings
 from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from gampong.authority_files import load, tell
-from ingest.trust.access import IN_FLIGHT_MAX, PACKET_BYTES_MAX
+from ingest.trust.access import CONNECTIONS_MAX, IN_FLIGHT_MAX, PACKET_BYTES_MAX
 from tests.line.trusted import (
     ANSWER_S,
     A,
@@ -27,13 +28,15 @@ from tests.line.trusted import (
     may_send,
     trusted_city,
 )
-from tests.servers import free_port
+from tests.servers import Mosquitto, free_port
 from wire import mqtt
+from wire.mqtt import Will
 from wire.mqtt_link import Link, Lost
 
 NOT_AUTHORIZED = 0x87
 CUT_OFF_S = 60.0
 ADMINISTRATIVE_ACTION = 0x98
+PUBLISH_THE_WILL = 0x04
 
 TOPICS = (
     f"gampong/v1/{A}/batch",
@@ -184,6 +187,32 @@ def test_the_broker_says_its_limits_and_takes_no_message_above_them(city: City) 
     asyncio.run(main())
 
 
+def test_who_comes_above_the_brokers_connections_is_turned_away(city: City, tmp_path: Path) -> None:
+    port, told = free_port(), f"max_connections {CONNECTIONS_MAX}"
+    conf = (city.folder / "served" / "mosquitto.conf").read_text()
+    assert conf.count(told) == 1
+    few = conf.replace(told, "max_connections 2").replace(str(city.broker.port), str(port))
+
+    async def main() -> int:
+        """How many are let in before one isn't."""
+        async with AsyncExitStack() as links:
+            for nth in range(20):
+                link = Link(30)
+                hello = mqtt.connect(f"one-{nth}", 30, None, None, 2**20)
+                try:
+                    async with asyncio.timeout(ANSWER_S):
+                        await link.open("127.0.0.1", port, city.context(A), hello)
+                except (Lost, OSError, TimeoutError):
+                    return nth
+                links.push_async_callback(link.close)
+        return 20
+
+    with Mosquitto(tmp_path / "broker", port, few):
+        # mosquitto 2.0.11 counts a connection that breaks off in its handshake as two that ended,
+        # and looking whether it is up breaks off some.
+        assert 2 <= asyncio.run(main()) < 10
+
+
 def test_a_client_that_only_knows_old_tls_is_turned_away(city: City) -> None:
     async def main() -> None:
         context = city.context(A)
@@ -225,6 +254,49 @@ def test_a_revoked_gateway_is_cut_off_and_never_comes_in_again_while_others_go_o
     listed = done("gateway", "list", city.settings)
     assert [line for line in listed.splitlines() if line.startswith(B)] != []
     assert all("revoked" in line for line in listed.splitlines() if line.startswith(B))
+
+
+def test_a_gateway_that_connects_by_the_name_of_another_connection_cuts_nobody_off(
+    city: City,
+) -> None:
+    """Who comes by a name that is in use takes that connection over: ours have to be guessed."""
+    names = ("gampong-admin-control", "gampong-list", "gampong-signer", A)
+
+    async def main() -> None:
+        taken = []
+        for name in names:
+            link = Link(30)
+            hello = mqtt.connect(name, 30, None, None, 2**20)
+            await link.open("127.0.0.1", city.broker.port, city.context(A), hello)
+            taken.append(link)
+        listed = await asyncio.to_thread(gampong, "gateway", "list", city.settings)
+        assert listed.returncode == 0, listed.stderr
+        door = await asyncio.to_thread(gampong, "gateway", "authority", city.settings)
+        assert door.returncode == 0, door.stderr
+        for link in taken:  # nor were these taken over: the commands came by other names
+            assert await may_send(link, f"gampong/v1/{A}/batch")
+            await link.close()
+
+    asyncio.run(main())
+
+
+def test_a_last_will_in_anothers_name_is_never_published(city: City) -> None:
+    async def main() -> None:
+        watch = await link_of(city, "watch")
+        assert await may_hear(watch, "gampong/v1/+/status")
+        for gateway, payload in ((B, b"forged"), (A, b"own")):
+            link, will = Link(30), Will(f"gampong/v1/{gateway}/status", payload, False)
+            hello = mqtt.connect(f"{A}-will", 30, None, None, 2**20, will=will)
+            with suppress(Lost, OSError):
+                await link.open("127.0.0.1", city.broker.port, city.context(A), hello)
+                await link.send(mqtt.disconnect(PUBLISH_THE_WILL))
+            await link.close()
+        async with asyncio.timeout(ANSWER_S):
+            heard = [message.payload for message in await watch.messages()]
+        assert heard == [b"own"]
+        await watch.close()
+
+    asyncio.run(main())
 
 
 def test_a_broker_that_is_away_is_named_and_the_command_may_be_given_again(

@@ -59,9 +59,9 @@ def value(port: int, name: str) -> float:
     return samples(port)[name][0].value
 
 
-def top(street: Street, rows: int = 24) -> list[str]:
+def top(street: Street, rows: int = 24, language: str = "C.UTF-8") -> list[str]:
     command = [sys.executable, "-m", "gampong", "edge", "top", str(street.gateway_file), "--once"]
-    size = {"COLUMNS": "80", "LINES": str(rows)}
+    size = {"COLUMNS": "80", "LINES": str(rows), "LC_ALL": language}
     run = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | size
     )
@@ -106,6 +106,12 @@ def test_prometheus_reads_what_the_ledger_knows_and_a_person_sees_it_in_a_termin
     assert line_of(lines, "bay-2").endswith("never heard of")
     few = top(street, rows=16)
     assert "more" in few[-1]
+    indonesian = top(street, language="id_ID.UTF-8")
+    assert "terhubung" in line_of(indonesian, "uplink")
+    assert line_of(indonesian, "rs485").split()[1] == "jalan"
+    assert line_of(indonesian, "bin-1").endswith("segar")
+    assert line_of(indonesian, "bay-2").endswith("belum pernah")
+    assert line_of(indonesian, "ALAT").split() == ["ALAT", "NILAI", "UMUR", "STATUS"]
     assert street.ingestor.stop() == 0
     assert street.stop_agent().balanced
 

@@ -32,7 +32,6 @@ from wire.messages import Ledger
 SPEED = 60
 WITHIN_S = 45.0
 LOOK_S = 0.2
-A_WHILE_S = 6.0
 AHEAD_S = 90.0
 POLLED_BEFORE_MS = 8_000
 COURIER_MS = 1_500

@@ -186,7 +186,7 @@ async def ingest_connected(
 ) -> AsyncIterator[IngestConnection]:
     process = PROCESS.get()
     assert process is not None
-    client = Client(process, ingest_broker.RECEIVE_MAX)
+    client = Client(process, mqtt.MID_MAX)
     try:
         await client.open(NETWORK[-1], client_id, None, door.settings.keepalive_s, ANSWER_S)
     except Gone as gone:

@@ -16,6 +16,7 @@ from edge.links.routeros import RouterOsRest
 from edge.links.snmp import SnmpPoint
 from simulators.running import RunningCity
 from simulators.truth import read_truth
+from tests.secret_file import write_secret
 from wire.clock import SystemClock
 
 WAIT_S = 5.0
@@ -54,7 +55,7 @@ def test_a_gateway_reads_what_the_truth_says(name, tmp_path, seed):
 
 def test_a_wrong_community_is_met_with_silence(tmp_path):
     wrong = tmp_path / "community"
-    wrong.write_text("wrong")
+    write_secret(wrong, "wrong")
     with RunningCity("snmp_ap") as city, pytest.raises(NoAnswer):
         asked(city, within_s=0.5, community_file=str(wrong))
     with RunningCity("mikrotik_routeros") as city, pytest.raises(AccountRefused):

@@ -158,7 +158,10 @@ def test_a_slave_slower_than_the_agent_waits_is_told_with_the_key_to_change(tmp_
     code, found = examined(tmp_path, 2, answer, answer_timeout_s=0.1)
     assert code == 1
     assert "after 0.1 s" in found["address 2"]["seen"]
-    assert "answer_timeout_s = 0.4" in found["address 2"]["remedy"]
+    # Half as much again as the slowest answer: 0.4 s, more on a machine that is busy.
+    remedy = found["address 2"]["remedy"].split()
+    assert remedy[:2] == ["answer_timeout_s", "="]
+    assert float(remedy[2]) >= 0.4
     assert found["address 1"]["verdict"] == "pass"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.line.certificates import EXPIRED, Authority
+from tests.secret_file import write_secret
 from tests.servers import Mosquitto, free_port
 
 
@@ -57,7 +58,7 @@ def test_a_certificate_that_runs_out_is_said_in_time(tmp_path, days, verdict):
 
 def test_the_support_bundle_holds_what_helps_and_no_secret(tmp_path):
     secret = tmp_path / "password"
-    secret.write_text("hunter2-secret")
+    write_secret(secret, "hunter2-secret")
     packed = tmp_path / "bundle.tar.gz"
     broker = f'port = {free_port()}\nusername = "a"\npassword_file = "{secret}"'
     doctor(tmp_path, broker, "--bundle", str(packed))

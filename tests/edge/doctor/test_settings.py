@@ -65,6 +65,6 @@ def test_it_says_how_long_confirmations_took(tmp_path):
     (sealed,) = outbox.seal([line], {}, Counter({("taken", ""): 1}))
     outbox.confirm(sealed.key.epoch, [Fate(sealed.key.sequence, sealed.key.digest, stored=1)])
     outbox.close()
-    found = {one.look: one for one in look_at_outbox(settings, now_ms)}
+    found = {str(one.look): one for one in look_at_outbox(settings, now_ms)}
     assert found["confirm time"].verdict is Verdict.PASS
     assert "half of the last 1 batches within 0 s" in found["confirm time"].seen

@@ -18,6 +18,16 @@ SECOND = "2026-09-21 21:13:20"  # of Jakarta, as payment gateways say it: withou
 SECRET, NEXT = "a secret of the test city", "the one that follows it"
 RULE = Rule("hmac-sha512", "x-callback-signature", time_header="x-callback-time")
 
+BANK = """[field_map.bank]
+kind = "waste_deposit"
+fields.weight_kg = { from = "weight_kg" }
+fields.waste_kind = { from = "waste_kind" }
+fields.points = { from = "points" }
+fields.deposit = { from = "deposit" }
+time = { from = "time" }
+"""
+"""What a waste bank's book says, as `deposit` and `gampong deposits send` post it."""
+
 TOML = """
 [gateway]
 name = "payments-01"
@@ -32,13 +42,7 @@ fields.amount_idr = {{ from = "gross_amount" }}
 fields.transaction = {{ from = "transaction_id" }}
 time = {{ from = "settlement_time", offset = "+07:00" }}
 
-[field_map.bank]
-kind = "waste_deposit"
-fields.weight_kg = {{ from = "weight_kg" }}
-fields.waste_kind = {{ from = "waste_kind" }}
-fields.points = {{ from = "points" }}
-fields.deposit = {{ from = "deposit" }}
-time = {{ from = "time" }}
+{bank}
 
 [[link]]
 type = "webhook"
@@ -82,7 +86,7 @@ def toml(folder: Path, request_s: float = 5.0) -> str:
     for name, secret in (("new", SECRET), ("old", NEXT)):
         (folder / f"{name}.secret").write_text(secret + "\n")
         (folder / f"{name}.secret").chmod(0o600)
-    return TOML.format(folder=folder, request_s=request_s)
+    return TOML.format(folder=folder, request_s=request_s, bank=BANK)
 
 
 def configured(folder: Path, request_s: float = 5.0) -> EdgeConfiguration:

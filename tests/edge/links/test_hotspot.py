@@ -18,6 +18,7 @@ from edge.links.openwrt import OpenWrt
 from edge.links.probes import answers, build_query, lookup_ms, portal, round_trips
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.http_server import http_server
+from tests.secret_file import write_secret
 from tests.servers import free_port
 from wire.clock import SystemClock
 
@@ -64,7 +65,7 @@ class AccessPoint:
 @pytest.fixture
 def password_file(tmp_path) -> Path:
     file: Path = tmp_path / "password"
-    file.write_text("secret\n")
+    write_secret(file, "secret\n")
     return file
 
 

@@ -18,6 +18,7 @@ from edge.link_settings import MqttServer
 from edge.links.mqtt_311 import MESSAGE_BYTES_MAX, QUEUED_MESSAGES, Connection, Lost, Message
 from edge.links.mqtt_stream import IN_FLIGHT, MqttStream
 from tests.edge.links.heard import Heard, running, until
+from tests.secret_file import write_secret
 from tests.servers import Mosquitto, free_port
 from wire.clock import SystemClock
 
@@ -231,7 +232,7 @@ def test_a_wrong_password_is_said_and_tried_again(tmp_path, topic):
         config = f"allow_anonymous false\npassword_file {tmp_path / 'passwords'}"
         with Mosquitto(tmp_path / "broker", config=config) as broker:
             secret = tmp_path / "secret"
-            secret.write_text("wrong")
+            write_secret(secret, "wrong")
             link = stream(broker, Heard(), topic, username="we", password_file=str(secret))
             async with running(link):
                 await until(lambda: link.status().errors.get("broker", 0) >= 2)

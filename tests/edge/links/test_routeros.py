@@ -17,6 +17,7 @@ from edge.links.hotspot import HotspotWatch
 from edge.links.routeros import RouterOsRest
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.http_server import http_server
+from tests.secret_file import write_secret
 from tests.servers import free_port
 from wire.clock import SystemClock
 
@@ -76,7 +77,7 @@ class Router:
 @pytest.fixture
 def password_file(tmp_path) -> Path:
     file: Path = tmp_path / "password"
-    file.write_text("pässword\n", encoding="utf-8")
+    write_secret(file, "pässword\n")
     return file
 
 

@@ -26,6 +26,7 @@ from edge.links.snmp import (
 )
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.snmp_agent import COUNTER, COUNTER64, INTEGER, TEXT, TICKS, agent, number, tlv
+from tests.secret_file import write_secret
 from wire.clock import SystemClock
 
 CLOCK = SystemClock()
@@ -144,7 +145,7 @@ def test_lost_datagrams_and_strangers_answers_cost_nothing():
 def test_a_wrong_community_is_silence_and_says_where_to_look(tmp_path: Path):
     async def scenario():
         sink, file = Heard(), tmp_path / "community"
-        file.write_text("wrong\n")
+        write_secret(file, "wrong\n")
         async with agent(OBJECTS, b"secret") as (point, host):
             link = watch(host, sink, community_file=str(file), timeout_s=0.2)
             async with running(link):
@@ -152,7 +153,7 @@ def test_a_wrong_community_is_silence_and_says_where_to_look(tmp_path: Path):
                 assert latest(sink) == {"up": 0}
                 assert "community" in link.status().detail
                 assert point.asked >= 3
-                file.write_text("secret\n")
+                write_secret(file, "secret\n")
                 await until(lambda: latest(sink).get("up") == 1)
 
     asyncio.run(scenario())

@@ -18,6 +18,7 @@ from edge.link_settings import MqttServer, Storage, ThingsStack
 from edge.links.things_stack import ThingsStackLink
 from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.http_server import http_server
+from tests.secret_file import write_secret
 from tests.servers import Mosquitto
 from wire.clock import SystemClock
 
@@ -66,7 +67,7 @@ class City:
         self._broker, self._folder, self._url = broker, folder, url
         self.application = f"app1@city-{next(NUMBERS)}"
         key = folder / "key"
-        key.write_text(f"{KEY}\n")
+        write_secret(key, f"{KEY}\n")
 
     def uplink(self, nth: int, eui: str = EUI) -> Uplink:
         time_ms = self.now_ms - 3_600_000 + 1000 * nth

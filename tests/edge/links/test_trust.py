@@ -18,6 +18,7 @@ from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.http_server import http_server
 from tests.edge.links.test_hotspot import AccessPoint
 from tests.line.certificates import Authority, Signed
+from tests.secret_file import write_secret
 from wire.clock import SystemClock
 
 
@@ -83,7 +84,7 @@ def test_an_openwrt_access_point_is_read_over_a_pinned_https(signed, tmp_path):
     async def scenario():
         point, sink, clock = AccessPoint(), Heard(), SystemClock()
         password = tmp_path / "password"
-        password.write_text("secret")
+        write_secret(password, "secret")
         async with http_server(point.answer, tls(signed)) as url:
             settings = Hotspot(
                 name="ap",

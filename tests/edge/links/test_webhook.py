@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -22,6 +23,7 @@ from tests.edge.links.heard import Heard, running, until
 from tests.edge.links.sender import (
     NEXT,
     NOW_MS,
+    SECOND,
     SECRET,
     answered,
     configured,
@@ -33,7 +35,9 @@ from tests.edge.links.sender import (
     written,
 )
 from tests.edge.test_intake import HandClock
+from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
+from wire.small_file import OpenToOthers
 
 
 class Door:
@@ -331,7 +335,7 @@ def test_a_secret_that_everybody_may_read_opens_no_door(tmp_path):
     files = [str(tmp_path / "new.secret"), str(tmp_path / "old.secret")]
     assert sender_secrets(files) == [SECRET.encode(), NEXT.encode()]
     (tmp_path / "new.secret").chmod(0o644)
-    with pytest.raises(ConfigurationError, match="everybody may read"):
+    with pytest.raises(OpenToOthers, match="chmod 640"):
         sender_secrets(files)
     (tmp_path / "new.secret").chmod(0o600)
     (tmp_path / "new.secret").write_text("short")
@@ -342,12 +346,58 @@ def test_a_secret_that_everybody_may_read_opens_no_door(tmp_path):
 def test_a_secret_that_is_gone_later_answers_come_again_and_says_so(tmp_path):
     async def scenario():
         async with door(tmp_path) as at:
-            (tmp_path / "new.secret").chmod(0o666)
+            (tmp_path / "new.secret").rename(tmp_path / "elsewhere")
             assert await at.post(payment()) == (503, "secret")
             assert at.link.status().state == "down"
-            (tmp_path / "new.secret").chmod(0o600)
+            (tmp_path / "elsewhere").rename(tmp_path / "new.secret")
             assert await at.post(payment()) == (200, "stored")
             assert at.link.status().state == "up"
+
+    played(scenario)
+
+
+def test_a_secret_that_others_may_reach_later_isnt_taken_up_and_the_one_before_goes_on(tmp_path):
+    third = "a third one, from today"
+
+    async def scenario():
+        async with door(tmp_path) as at:
+            assert await at.post(payment("one")) == (200, "stored")
+            (tmp_path / "new.secret").write_text(third)
+            (tmp_path / "new.secret").chmod(0o644)
+            assert await at.post(payment("two")) == (200, "stored")
+            assert at.link.status().state == "up"
+            assert "chmod 640" in at.link.status().detail
+            # Signed with what we didn't take up: it is to be told again, and isn't lost.
+            assert await at.post(payment("three"), secret=third) == (503, "secret")
+            assert await at.post(payment("two"), secret=third, age_s=400) == (503, "secret")
+            (tmp_path / "new.secret").chmod(0o640)
+            assert await at.post(payment("three"), secret=third) == (200, "stored")
+            assert at.link.status().detail == ""
+
+    played(scenario)
+
+
+def test_a_terminal_that_is_retired_and_added_again_is_paid_nothing_twice(tmp_path):
+    """Numbers are the sender's, not the device's: they outlast it, and no other gets its event."""
+    text = toml(tmp_path)
+    first = text.index('[[device]]\nname = "terminal-a"')
+    retired = text[:first] + text[text.index('[[device]]\nname = "terminal-b"') :]
+    renamed = text.replace("terminal-a", "terminal-c")
+
+    async def told(text: str) -> tuple[int, str]:
+        sink, clock = Heard(), HandClock(NOW_MS + 1000)
+        (link,) = make_links(load_configuration(text, "gateway.toml"), sink, clock)
+        assert isinstance(link, WebhookLink)
+        async with running(link):
+            await until(lambda: link.status().state == "up")
+            body = payment("one", store="a")
+            return await post(link.port, body, signed(body, clock.now_ms()))
+
+    async def scenario():
+        assert await told(text) == (200, "stored")
+        assert await told(retired) == (409, "changed")  # terminal-b would take what is new
+        assert await told(text) == (200, "repeat")
+        assert await told(renamed) == (409, "changed")
 
     played(scenario)
 
@@ -383,6 +433,7 @@ def test_known_numbers_are_bounded_and_a_damaged_file_is_moved_aside(tmp_path):
 
 CONFLICTS = [
     ('secret_files = ["', 'time_header = ""\nsecret_files = ["', "TOML"),
+    ('secret_files = ["', 'order_suffix = "-g"\nsecret_files = ["', "order_suffix"),
     ('listen = "127.0.0.1:0"', 'listen = "127.0.0.1"', "listen"),
     ('listen = "127.0.0.1:0"', 'amount_idr_max = 0', "amount_idr_max"),
     ("scheme = \"hmac-sha512\"", "scheme = \"token\"", "time_header"),
@@ -404,8 +455,41 @@ def test_with_midtrans_only_what_it_signs_says_which_payment_it_is_and_what_it_i
     text = text[: text.index('[[device]]\nname = "bank-1"')]
     with pytest.raises(ConfigurationError, match="isn't signed by Midtrans"):
         load_configuration(text, "gateway.toml")
-    good = load_configuration(text.replace("transaction_id", "order_id"), "gateway.toml")
+    text = text.replace("transaction_id", "order_id")
+    good = load_configuration(text, "gateway.toml")
     assert [device.name for device in good.device] == ["terminal-a", "terminal-b"]
+
+
+def midtrans(secret: str = SECRET, **told: str) -> bytes:
+    """An event that pays 2,000 rupiah for `trx-1`, signed as Midtrans does; then changed."""
+    said = {"order_id": "trx-1", "status_code": "200", "gross_amount": "2000.00"}
+    said |= {name: value for name, value in told.items() if name in said}
+    key = hashlib.sha512("".join((*said.values(), secret)).encode()).hexdigest()
+    other = {"status": "settlement", "store": "a", "settlement_time": SECOND}
+    return json.dumps({**said, **other, "signature_key": key, **told}).encode()
+
+
+def test_of_midtrans_only_what_is_paid_by_its_signed_status_is_a_payment(tmp_path):
+    text = toml(tmp_path).replace('scheme = "hmac-sha512"', 'scheme = "midtrans"')
+    text = text.replace('time_header = "X-Callback-Time"', "").replace("transaction_id", "order_id")
+    text = text[: text.index('[[device]]\nname = "bank-1"')]
+
+    async def scenario():
+        sink, clock = Heard(), HandClock(NOW_MS + 1000)
+        (link,) = make_links(load_configuration(text, "gateway.toml"), sink, clock)
+        assert isinstance(link, WebhookLink)
+        async with running(link):
+            await until(lambda: link.status().state == "up")
+            # Pending, and somebody who has seen it says that it is settled.
+            assert await post(link.port, midtrans(status_code="201"), {}) == (200, "nobodys")
+            assert await post(link.port, midtrans(secret="not Midtrans's"), {}) == (
+                401,
+                "signature",
+            )
+            assert await post(link.port, midtrans(), {}) == (200, "stored")
+            assert [uplink.dev_eui for uplink in sink.uplinks] == ["terminal-a"]
+
+    played(scenario)
 
 
 def test_over_mqtt_a_signature_stands_beside_the_text(tmp_path, mosquitto):
@@ -427,14 +511,25 @@ def test_over_mqtt_a_signature_stands_beside_the_text(tmp_path, mosquitto):
 
     async def scenario():
         sink = Heard()
-        (link,) = make_links(load_configuration(text, "gateway.toml"), sink, HandClock(NOW_MS))
+        (link,) = make_links(load_configuration(text, "gateway.toml"), sink, SystemClock())
         async with running(link), aiomqtt.Client(mosquitto.host, mosquitto.port) as client:
             await until(lambda: link.status().state == "up")
             for data in (payment("plain"), message(payment("forged"), "another secret of 16")):
                 await client.publish("payments", data, qos=1)
             await client.publish("payments", message(payment("good", store="z"), NEXT), qos=1)
             await until(lambda: sink.uplinks)
-        assert [json.loads(one.decoded)["transaction_id"] for one in sink.uplinks] == ["good"]
-        assert link.status().errors == {"unsigned": 1, "signature": 1}
+            assert link.status().errors == {"unsigned": 1, "signature": 1}
+            # One that others may read isn't taken up; what it has signed waits at the broker.
+            (tmp_path / "new.secret").write_text("a third one, from today")
+            (tmp_path / "new.secret").chmod(0o644)
+            await client.publish("payments", message(payment("old"), SECRET), qos=1)
+            await until(lambda: len(sink.uplinks) == 2)
+            third = message(payment("third"), "a third one, from today")
+            await client.publish("payments", third, qos=1)
+            await until(lambda: "chmod 640" in link.status().detail)
+            (tmp_path / "new.secret").chmod(0o640)
+            await until(lambda: len(sink.uplinks) >= 3)
+        ours = [json.loads(one.decoded)["transaction_id"] for one in sink.uplinks]
+        assert ours == ["good", "old", "third"]
 
     played(scenario)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any, Self
+from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.edge.uplink.far_side import WAIT_S
+from tests.line.listening import Client
 from tests.servers import Server
 from wire.clock import SystemClock
 from wire.messages import decode_message, pack_message
@@ -16,18 +15,15 @@ from wire.remote import Applied, Ask, Command, CommandResult, Desired
 from wire.topics import Leaf, topic
 
 
-class FarDesk:
+class FarDesk(Client):
     """`applied` and `results` in the order in which they came."""
 
     def __init__(self, broker: Server, gateway: str) -> None:
-        self._broker, self._gateway = broker, gateway
+        super().__init__(broker)
+        self._gateway = gateway
+        self.topics = (topic(gateway, Leaf.CONFIG_APPLIED), topic(gateway, Leaf.COMMAND_RESULT))
         self.applied: list[Applied] = []
         self.results: list[CommandResult] = []
-        self._ready = threading.Event()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-        self._client.on_connect = self._connected
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._arrived
 
     def want(self, version: int, text: str, base: str = "") -> None:
         """Retain a configuration."""
@@ -48,20 +44,6 @@ class FarDesk:
         """What was said of configurations, each change once."""
         said = [f"{one.version} {one.state}" for one in self.applied]
         return [one for at, one in enumerate(said) if at == 0 or said[at - 1] != one]
-
-    def __enter__(self) -> Self:
-        self._client.connect(self._broker.host, self._broker.port, clean_start=True)
-        self._client.loop_start()
-        assert self._ready.wait(WAIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-    def _connected(self, *_: Any) -> None:
-        leaves = (Leaf.CONFIG_APPLIED, Leaf.COMMAND_RESULT)
-        self._client.subscribe([(topic(self._gateway, leaf), 1) for leaf in leaves])
 
     def _arrived(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         payload = bytes(message.payload)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from edge.site_log import read_log
 from tests.edge.remote.far_desk import FarDesk
-from tests.edge.test_agent import GATEWAY, Ranger, agent, distances
+from tests.edge.test_agent import GATEWAY, agent, distances
 from tests.edge.uplink.far_side import FarSide, until
+from tests.line.sensors import Ranger
 from tests.line.trusted import PLUGINS
 from tests.servers import Mosquitto
 from wire.remote import Ask, ConfigurationState, text_digest
@@ -20,21 +19,9 @@ from wire.remote import Ask, ConfigurationState, text_digest
 PATIENT_S, SHORT_S = 100, 3
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as server:
-        yield server
-
-
-@pytest.fixture
-def ranger() -> Iterator[Ranger]:
-    with Ranger() as running:
-        yield running
-
-
 def written(folder: Path, broker: Mosquitto, ranger: Ranger, trial_s: int) -> Path:
     path = folder / "gateway.toml"
-    text = GATEWAY.format(port=broker.port, folder=folder, serial=ranger.port)
+    text = GATEWAY.format(port=broker.port, folder=folder, serial=ranger.path)
     path.write_text(f"# the ranger at the market\n{text}\n[remote]\ntrial_s = {trial_s}\n")
     return path
 
@@ -67,7 +54,7 @@ def test_one_that_reads_no_sensor_any_more_goes_back_by_itself(tmp_path, broker,
         before = file.read_text()
         with FarSide(broker) as cloud, FarDesk(broker, "gateway-1") as desk, agent(file) as running:
             await until(lambda: cloud.keyed)
-            desk.want(1, before.replace(ranger.port, f"{tmp_path}/nothing-there"))
+            desk.want(1, before.replace(str(ranger.path), f"{tmp_path}/nothing-there"))
             await until(lambda: "1 rolled_back" in desk.states())
             assert file.read_text() == before
             seen = len(cloud.keyed)
@@ -86,7 +73,7 @@ def test_the_power_goes_during_the_trial_and_it_still_goes_back(tmp_path, broker
     async def scenario() -> None:
         file = written(tmp_path, broker, ranger, SHORT_S)
         before = file.read_text()
-        bad = before.replace(ranger.port, f"{tmp_path}/nothing-there")
+        bad = before.replace(str(ranger.path), f"{tmp_path}/nothing-there")
         with FarSide(broker) as cloud, FarDesk(broker, "gateway-1") as desk:
             with agent(file) as running:
                 await until(lambda: cloud.keyed)
@@ -127,6 +114,24 @@ def test_one_that_would_cut_the_site_off_is_refused_with_its_reason(tmp_path, br
     asyncio.run(scenario())
 
 
+def test_a_broker_that_forgot_is_told_again_what_became_of_a_configuration(
+    tmp_path, broker, ranger
+):
+    async def scenario() -> None:
+        file = written(tmp_path, broker, ranger, PATIENT_S)
+        with FarSide(broker) as cloud, FarDesk(broker, "gateway-1") as desk, agent(file) as running:
+            await until(lambda: cloud.keyed)
+            desk.want(1, "not TOML")
+            await until(lambda: "1 refused" in desk.states())
+            broker.kill()
+            broker.start()
+            with FarDesk(broker, "gateway-1") as anew:
+                await until(lambda: "1 refused" in anew.states())
+            running.stop()
+
+    asyncio.run(scenario())
+
+
 def test_commands_are_carried_out_once_and_answered(tmp_path, broker, ranger):
     async def scenario() -> None:
         file = written(tmp_path, broker, ranger, PATIENT_S)
@@ -152,7 +157,7 @@ def test_commands_are_carried_out_once_and_answered(tmp_path, broker, ranger):
             twice = [one for one in desk.results if one.id == "read"]
             assert twice[0] == twice[1]
             distance_mm = round(float(twice[0].detail.split()[-1]))
-            assert distance_mm in ranger.distances
+            assert distance_mm in ranger.distances_mm
             assert "isn't within" in said["often"].detail
             assert said["text"].text == file.read_text()
             assert "event=link_restart link=ranger" in running.log.read_text()

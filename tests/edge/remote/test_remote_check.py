@@ -10,6 +10,7 @@ import pytest
 
 from edge.configuration import load_configuration
 from edge.remote_check import checked, refusal_of
+from tests.secret_file import write_secret
 from wire.remote import TEXT_BYTES_MAX, Desired, text_digest
 
 TEXT = """
@@ -51,7 +52,7 @@ poll_interval_s = 60
 
 @pytest.fixture
 def text(tmp_path: Path) -> str:
-    (tmp_path / "password").write_text("secret")
+    write_secret(tmp_path / "password", "secret")
     return TEXT.format(password=tmp_path / "password")
 
 
@@ -113,7 +114,7 @@ password_file = "{key}"
 
 
 def test_a_password_that_is_not_there_any_more_is_found_before_it_is_tried(text, tmp_path):
-    (tmp_path / "gone").write_text("x")
+    write_secret(tmp_path / "gone", "x")
     there = (
         text
         + f"""
@@ -259,6 +260,36 @@ def test_a_signed_link_cannot_go_from_afar_nor_its_devices_to_an_open_one(tmp_pa
     signed = JSON_SIGNED.format(folder=tmp_path)
     gone = moved.replace('[[link]]\ntype = "json"\nname = "pay"\n' + signed, "")
     assert "link pay is signed: it can only be changed at the site" in refused(text, gone)
+
+
+def test_a_signed_device_is_not_retired_from_afar_to_be_added_again_where_nobody_signs(tmp_path):
+    text = SIGNED.format(folder=tmp_path)
+    terminal = text[text.index('[[device]]\nname = "terminal-1"') :]
+    terminal = terminal[: terminal.index('[[device]]\nname = "terminal-2"')]
+    retired = text.replace(terminal, "")
+    assert "device terminal-1 has a signed link: whether it is there" in refused(text, retired)
+    # At the site it can go. What comes back, or another in its place, comes to a signed link.
+    opened = retired + UNSIGNED
+    for name in ("terminal-1", "terminal-9"):
+        again = opened + terminal.replace("pay", "open").replace("terminal-1", name)
+        assert f"device {name} is a payment of a link that isn't signed" in refused(retired, again)
+        assert f"device {name} is a payment of a link that isn't signed" in refused(opened, again)
+
+
+def test_payments_come_from_afar_to_an_open_link_only_where_a_technician_has_put_some(tmp_path):
+    here = SIGNED[: SIGNED.index("[[link]]")].format() + UNSIGNED
+    terminal = '[[device]]\nname = "{}"\ndriver = "qris"\nlink = "open"\ntopic = "{}"\n'
+    there = here + terminal.format("terminal-1", "a")
+    more = there + terminal.format("terminal-2", "b")
+    assert refused(there, more) == ""
+    elsewhere = more.replace("broker = {}", 'broker = { host = "mqtt.example" }')
+    assert "isn't signed" in refused(there, elsewhere)
+    level = here.replace('"payment"', '"waste_container"')  # what a map makes of it counts, too
+    level = (
+        level[: level.index("fields.")] + 'fields.filling_level = { from = "level" }\n' + UNSIGNED
+    )
+    level += terminal.format("bin-1", "a")
+    assert "device bin-1 is a payment" in refused(level, there.replace("terminal-1", "bin-1"))
 
 
 def test_a_link_with_a_password_cannot_become_one_without_but_may_go(text):

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.configuration_file import ConfigurationFile, write_whole
+from edge.configuration_file import ConfigurationFile
+from edge.site_log import read_log
 from edge.trial import STARTS_MAX
+from edge.whole_file import write_whole
 from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
 from wire.remote import Desired, text_digest
@@ -179,6 +181,14 @@ def test_what_was_changed_at_the_site_and_not_taken_up_yet_is_not_overwritten(ma
     assert machine.state == "refused"
     assert "changed at the site" in machine.file.applied.reason
     assert machine.path.read_text() == machine.text("by the technician")
+
+
+def test_each_configuration_that_is_refused_stands_in_the_log_of_the_site(machine):
+    for version in (1, 2):
+        machine.do(lambda version=version: machine.file.desire(Desired(version, "not TOML")))
+        assert machine.state == "refused"
+    said = [one.text.partition(":")[0] for one in read_log(machine.folder)]
+    assert said == ["version 1", "version 2"]
 
 
 def test_a_change_from_the_gateways_own_page_is_not_on_trial(machine):

@@ -14,12 +14,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.line.listening import Client
 from tests.servers import Server
 from wire.batch import BatchKey, decode_batch
 from wire.messages import (
@@ -73,44 +74,34 @@ def wrong_digest(batch: Arrived) -> Fate | None:
     return Fate(batch.key.sequence, b"\0" * 8, stored=len(batch.lines))
 
 
-class FarSide:
+BATCHES = (shared("test", Leaf.BATCH), shared("test", Leaf.BACKFILL))
+
+
+class FarSide(Client):
     """Subscribes as an ingestor does, in a group; `listening` False leaves the batches out."""
 
+    topics: tuple[str, ...] = (every(Leaf.STATUS), every(Leaf.INVENTORY))
+
     def __init__(self, broker: Server, answer: Answer = confirm, listening: bool = True) -> None:
+        super().__init__(broker)
         self.answer = answer
         self.batches: list[Arrived] = []
         self.statuses: list[Status] = []
         self.inventories: list[Inventory] = []
-        self._broker, self._listening = broker, listening
-        self._ready = threading.Event()
-        name = f"far-side-{id(self)}"
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, name, protocol=paho.MQTTv5)
-        self._client.on_connect = self._connected
-        self._client.on_subscribe = lambda *_: self._ready.set()
-        self._client.on_message = self._arrived
-        self._client.reconnect_delay_set(1, 1)
-
-    def __enter__(self) -> Self:
-        self._client.connect(self._broker.host, self._broker.port, clean_start=True)
-        self._client.loop_start()
-        assert self._ready.wait(WAIT_S)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        if listening:
+            self.topics += BATCHES
 
     def listen(self) -> None:
         """Begin to take batches."""
         self._ready.clear()
-        self._listening = True
-        self._subscribe()
+        self.topics += BATCHES
+        self._connected()
         assert self._ready.wait(WAIT_S)
 
     def deafen(self) -> None:
         """Take no more batches."""
-        self._listening = False
-        self._client.unsubscribe([shared("test", Leaf.BATCH), shared("test", Leaf.BACKFILL)])
+        self.topics = FarSide.topics
+        self._client.unsubscribe([*BATCHES])
 
     def tell_time(self, time_ms: int) -> None:
         """What the watch publishes."""
@@ -129,15 +120,6 @@ class FarSide:
     def copies(self) -> Counter[str]:
         """How often each line arrived in a batch with a key."""
         return Counter(line for batch in self.keyed for line in batch.lines)
-
-    def _connected(self, *_: Any) -> None:
-        self._subscribe()
-
-    def _subscribe(self) -> None:
-        topics = [(every(Leaf.STATUS), 1), (every(Leaf.INVENTORY), 1)]
-        if self._listening:
-            topics += [(shared("test", leaf), 1) for leaf in (Leaf.BATCH, Leaf.BACKFILL)]
-        self._client.subscribe(topics)
 
     def _arrived(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         gateway, leaf = message.topic.split("/")[2:4]

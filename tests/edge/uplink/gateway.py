@@ -26,7 +26,7 @@ from edge.status import Report
 from edge.timekeeping import Timekeeping
 from edge.uplink import Uplink
 from edge.uplink_snapshot import LastReadings
-from tests.edge.uplink.far_side import WAIT_S
+from tests.edge.uplink.far_side import WAIT_S, FarSide, until
 from tests.servers import Server
 from wire.clock import SystemClock
 from wire.messages import Ledger
@@ -120,3 +120,11 @@ async def drained(gateway: Running) -> AsyncIterator[None]:
         gateway.uplink.leave()
         async with asyncio.timeout(WAIT_S):
             await draining
+
+
+@asynccontextmanager
+async def heard(gateway: Running, cloud: FarSide) -> AsyncIterator[None]:
+    """The same, from the gateway's first status on."""
+    async with drained(gateway):
+        await until(lambda: cloud.statuses)
+        yield

@@ -21,6 +21,7 @@ from edge.broker import (
 )
 from tests.edge.uplink.far_side import WAIT_S, retained, until
 from tests.line.certificates import EXPIRED, Authority, Signed
+from tests.secret_file import write_secret
 from tests.servers import Mosquitto
 from wire.configuration import Broker, ConfigurationError, Tls
 
@@ -239,11 +240,47 @@ def test_files_that_cannot_be_used_are_named_with_a_remedy(tmp_path, certificate
 
 def test_the_password_is_the_file_without_its_line_break(tmp_path):
     file = tmp_path / "password"
-    file.write_text(" secret \n")
+    write_secret(file, " secret \n")
     assert password(Broker(password_file=str(file))) == " secret "
     assert password(Broker()) is None
     with pytest.raises(ConfigurationError, match="missing"):
         password(Broker(password_file=str(tmp_path / "missing")))
+
+
+def test_a_password_that_others_may_read_is_not_used_and_the_one_from_before_goes_on(
+    mosquitto, tmp_path, caplog
+):
+    file = tmp_path / "password"
+    write_secret(file, "secret")
+    settings = Broker(port=mosquitto.port, username="gw", password_file=str(file))
+
+    async def scenario() -> None:
+        async with connect(settings, "gw", None, True, WAIT_S):
+            pass
+        file.chmod(0o644)
+        async with connect(settings, "gw", None, True, WAIT_S) as connection:
+            assert await connection.publish(Outgoing("nobody/a", b"x")) == 0x10
+        assert f"chmod 640 {file}" in caplog.text
+        # A process that begins now has nothing from before.
+        fresh = Broker(port=mosquitto.port, username="other", password_file=str(file))
+        with pytest.raises(ConfigurationError, match="chmod 640"):
+            async with connect(fresh, "gw", None, True, WAIT_S):
+                pass
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_others_may_read_is_refused(certificates):
+    signed = certificates["gateway"]
+    tls = Tls(*map(str, signed))
+    assert ssl_context(Broker(tls=tls))
+    signed.key_file.chmod(0o644)
+    try:
+        with pytest.raises(ConfigurationError, match="chmod 640") as error:
+            ssl_context(Broker(tls=tls))
+        assert (error.value.source, error.value.key) == (tls.key_file, "broker.tls.key_file")
+    finally:
+        signed.key_file.chmod(0o600)
 
 
 def test_a_broker_file_that_is_a_pipe_or_without_end_is_refused_and_never_waited_for(

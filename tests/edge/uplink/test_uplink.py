@@ -8,8 +8,6 @@ import secrets
 import shutil
 from collections.abc import Awaitable, Callable
 
-import pytest
-
 from edge.configuration import EdgeConfiguration
 from tests.edge.uplink.far_side import (
     WAIT_S,
@@ -21,19 +19,13 @@ from tests.edge.uplink.far_side import (
     until,
     wrong_digest,
 )
-from tests.edge.uplink.gateway import NAME, Running, configuration, drained, running
+from tests.edge.uplink.gateway import NAME, Running, configuration, drained, heard, running
 from tests.servers import Mosquitto
 from wire.batch import CONTENT_TYPE, digest
 from wire.messages import Inventory, Status, decode_message, encode_message
 from wire.topics import Leaf, topic
 
 STATUS = topic(NAME, Leaf.STATUS)
-
-
-@pytest.fixture
-def broker(tmp_path):
-    with Mosquitto(tmp_path / "broker") as server:
-        yield server
 
 
 def run(settings: EdgeConfiguration, scenario: Callable[[Running], Awaitable[None]]) -> None:
@@ -51,8 +43,7 @@ def status_of(broker: Mosquitto) -> Status:
 def test_a_sealed_batch_goes_live_with_its_key_and_is_settled_by_its_confirmation(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 [first] = await gateway.seal()
                 [second] = await gateway.seal()
                 ledger = await gateway.settled()
@@ -70,8 +61,7 @@ def test_a_sealed_batch_goes_live_with_its_key_and_is_settled_by_its_confirmatio
 def test_inventory_and_status_are_retained_and_the_goodbye_says_offline(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 assert decode_message(
                     retained(broker, topic(NAME, Leaf.INVENTORY)), Inventory
                 ) == Inventory(gateway=NAME, site="s", seal_interval_s=60)
@@ -88,8 +78,7 @@ def test_the_will_says_offline_and_keeps_what_a_restored_card_is_known_by(tmp_pa
     async def scenario(gateway: Running) -> None:
         await gateway.seal()
         with FarSide(broker) as cloud, contextlib.suppress(ExceptionGroup):
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 raise LookupError  # a bug
         status = status_of(broker)
         assert (status.online, status.newest_sequence) == (False, 1)
@@ -128,8 +117,7 @@ def test_after_a_silence_a_snapshot_comes_first_and_what_is_new_overtakes_the_ba
 def test_a_broker_killed_and_restarted_empty_loses_nothing(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker, answer=ignore) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 await gateway.seal()
                 await until(lambda: cloud.keyed)
                 broker.kill()
@@ -167,8 +155,7 @@ def test_an_uplink_told_to_end_in_the_turn_its_link_is_lost_ends(tmp_path, broke
 def test_when_nobody_listens_nothing_is_sent_but_questions_and_it_is_said(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker, listening=False) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 await gateway.seal()
                 await until(lambda: "nobody_listens" in cloud.statuses[-1].alarms)
                 await gateway.seal()
@@ -186,8 +173,7 @@ def test_when_nobody_listens_nothing_is_sent_but_questions_and_it_is_said(tmp_pa
 def test_a_lost_confirmation_means_one_more_copy_after_the_first_is_dead(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker, answer=ignore) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 await gateway.seal()
                 await until(lambda: cloud.keyed)
                 began = asyncio.get_running_loop().time()
@@ -205,8 +191,7 @@ def test_a_lost_confirmation_means_one_more_copy_after_the_first_is_dead(tmp_pat
 def test_another_digest_settles_nothing_and_is_an_alarm(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker, answer=wrong_digest) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 await gateway.seal()
                 await until(lambda: "cloned" in cloud.statuses[-1].alarms)
                 assert (await gateway.sealing.ledger()).waiting == 3
@@ -221,8 +206,7 @@ def test_a_seal_s_batch_takes_the_status_along_as_it_was_before_the_seal(tmp_pat
 
     async def scenario(gateway: Running) -> None:
         with FarSide(broker) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 for _ in range(5):
                     await gateway.uplink.prepare()
                     await gateway.seal()
@@ -238,8 +222,7 @@ def test_a_seal_s_batch_takes_the_status_along_as_it_was_before_the_seal(tmp_pat
 def test_a_hold_lets_others_pass_and_the_batch_comes_again(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker, answer=hold(0.3)) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 for _ in range(6):
                     await gateway.seal()
                 await until(lambda: len({batch.key for batch in cloud.keyed}) == 6)
@@ -253,8 +236,7 @@ def test_a_hold_lets_others_pass_and_the_batch_comes_again(tmp_path, broker):
 def test_messages_that_are_not_what_their_topic_says_change_nothing(tmp_path, broker):
     async def scenario(gateway: Running) -> None:
         with FarSide(broker) as cloud:
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 for payload in (b"", b"{", b"[]", b'["AA==", [[1, "AA=="]]]', b"\xff" * 100):
                     cloud.publish(topic(NAME, Leaf.CONFIRM), payload)
                 await gateway.seal()
@@ -267,8 +249,7 @@ def test_a_batch_that_the_broker_does_not_take_is_parked_and_the_others_pass(tmp
     async def scenario(gateway: Running) -> None:
         with FarSide(small) as cloud:
             await gateway.seal(noise=secrets.token_hex(5000))
-            async with drained(gateway):
-                await until(lambda: cloud.statuses)
+            async with heard(gateway, cloud):
                 await gateway.seal()
                 await until(lambda: len(cloud.keyed) == 1)
                 await until(lambda: cloud.statuses[-1].parked == 1)
@@ -322,8 +303,7 @@ def test_without_the_time_nothing_is_sent_and_the_cloud_can_tell_it(tmp_path, br
         settings = configuration(tmp_path, broker)
         async with running(settings, trusted=False) as gateway:
             with FarSide(broker) as cloud:
-                async with drained(gateway):
-                    await until(lambda: cloud.statuses)
+                async with heard(gateway, cloud):
                     assert cloud.statuses[-1].clock == "untrusted"
                     assert await gateway.seal() == []
                     cloud.tell_time(1_900_000_000_000)

@@ -23,6 +23,7 @@ from ingest.rules import RULES, Severity
 from tests.ingest.alerts.local_servers import http_receiver, mail_server
 from tests.ingest.alerts.test_message import NOW, news
 from tests.ingest.stores.databases import HandClock
+from tests.secret_file import write_secret
 from wire.configuration import ConfigurationError
 
 MANY = [news(device=f"bin-{number}") for number in range(500)]
@@ -30,7 +31,7 @@ MANY = [news(device=f"bin-{number}") for number in range(500)]
 
 def secret(folder: Path, text: str = "123:SECRET") -> str:
     path = folder / "token"
-    path.write_text(text + "\n")
+    write_secret(path, text + "\n")
     return str(path)
 
 
@@ -46,6 +47,29 @@ def test_telegram_is_sent_one_plain_text_of_500_alerts(tmp_path: Path) -> None:
             assert isinstance(body, dict)
             assert set(body) == {"chat_id", "text", "link_preview_options"}
             assert len(str(body["text"]).encode("utf-16-le")) <= 2 * 4096
+
+    asyncio.run(main())
+
+
+def test_a_token_that_others_may_read_is_not_taken_up_and_the_one_before_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with http_receiver() as server, aiohttp.ClientSession() as session:
+            own = Telegram(chat="-100", token_file=secret(tmp_path), api_url=server.url)
+            settings = AlertSettings(telegram=(own,))
+            (sending,) = receivers(settings, session).values()
+            assert await sending.send(compose(MANY, settings, NOW)) == Taken()
+            Path(secret(tmp_path, "456:NEXT")).chmod(0o644)
+            assert await sending.send(compose(MANY, settings, NOW)) == Taken()
+            Path(own.token_file).chmod(0o640)
+            assert await sending.send(compose(MANY, settings, NOW)) == Taken()
+            paths = [path for _, path, _, _ in server.requests]
+            tokens = "123:SECRET", "123:SECRET", "456:NEXT"
+            assert paths == [f"/bot{token}/sendMessage" for token in tokens]
+        assert f"chmod 640 {own.token_file}" in caplog.text
+        assert "SECRET" not in caplog.text
+        assert "NEXT" not in caplog.text
 
     asyncio.run(main())
 

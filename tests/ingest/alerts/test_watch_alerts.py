@@ -30,19 +30,13 @@ from tests.ingest.stores import databases
 from tests.ingest.test_watch import ShiftedClock
 from tests.line.listening import until as wait_until
 from tests.processes import Gampong
-from tests.servers import Influxd, Mosquitto
+from tests.servers import Influxd
 from wire.clock import SystemClock
 from wire.messages import Status, encode_message
 from wire.topics import Leaf, topic
 
 MINUTE_MS = 60_000
 KIND = KINDS["waste_container"]
-
-
-@pytest.fixture
-def broker(tmp_path: Path):
-    with Mosquitto(tmp_path / "mosquitto") as server:
-        yield server
 
 
 @contextlib.asynccontextmanager

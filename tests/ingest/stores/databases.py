@@ -24,6 +24,7 @@ from ingest.stores.configuration import (
 from ingest.stores.live import LiveStore
 from ingest.stores.open import open_store
 from ingest.stores.points import TAGS
+from tests.secret_file import write_secret
 from tests.servers import Influxd
 from wire.clock import Clock, SystemClock
 from wire.line import format_value
@@ -80,7 +81,7 @@ def influx(server: Influxd, folder: Path) -> Database:
         }
         server.request("POST", "/api/v2/buckets", json.dumps(asked).encode())
     token_file = folder / "token"
-    token_file.write_text(f"{server.token}\n")
+    write_secret(token_file, f"{server.token}\n")
     settings = InfluxSettings(
         url=server.url,
         org=server.org,

@@ -10,6 +10,7 @@ from ingest.stores.configuration import (
     StoreSettings,
     check_settings,
 )
+from tests.secret_file import write_secret
 from wire.configuration import Configuration, ConfigurationError, decode_toml
 
 
@@ -26,7 +27,7 @@ def check(text: str) -> StoreSettings:
 @pytest.fixture
 def token(tmp_path):
     file = tmp_path / "token"
-    file.write_text("secret")
+    write_secret(file, "secret")
     return file
 
 

@@ -22,6 +22,7 @@ from ingest.stores.onboarding import SetupRequest, Step
 from ingest.stores.open import open_store, setup
 from tests.ingest.stores import databases
 from tests.ingest.stores.databases import CLOCK, DAY_MS, NOW_MS, Database, line, query, write
+from tests.secret_file import write_secret
 from tests.servers import Influxd
 
 pytestmark = pytest.mark.live
@@ -75,7 +76,7 @@ def test_a_stopped_database_keeps_the_lines_until_it_goes_on(tmp_path):
 
 def test_a_wrong_token_keeps_the_lines_and_says_so(influxd, tmp_path):
     database = databases.influx(influxd, tmp_path)
-    (tmp_path / "token").write_text("wrong")
+    write_secret(tmp_path / "token", "wrong")
 
     async def use(store):
         for fate in (await store.write(Bucket.CITY, [line()]), await store.probe()):
@@ -244,7 +245,7 @@ def test_setup_says_what_is_missing_and_what_to_do(fresh):
     fails("--onboard", msgspec.structs.replace(fresh.request, onboard=""))
     password = fresh.request.admin_token_file.with_name("password")
     fails("password", msgspec.structs.replace(fresh.request, onboard_password_file=password))
-    password.write_text("short")
+    write_secret(password, "short")
     fails("under 8", msgspec.structs.replace(fresh.request, onboard_password_file=password))
     password.write_text("long enough\n")
     fresh.request = msgspec.structs.replace(fresh.request, onboard_password_file=password)
@@ -260,5 +261,5 @@ def test_setup_says_what_is_missing_and_what_to_do(fresh):
     fails("organisation|administrator's")
     fresh.request.admin_token_file.unlink()
     fails("can't read the token")
-    fresh.request.admin_token_file.write_text(admin)
+    write_secret(fresh.request.admin_token_file, admin)
     assert {step.outcome for step in fresh.setup().values()} == {"ready"}

@@ -23,6 +23,7 @@ from ingest.stores.influx2_answers import judge, retry_after_s
 from ingest.stores.live import LiveStore
 from ingest.stores.open import open_store
 from tests.ingest.stores.databases import CLOCK, NOW_MS, line, query
+from tests.secret_file import write_secret
 
 Answer = Callable[[list[str]], web.Response]
 
@@ -68,7 +69,7 @@ def run(
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        (folder / "token").write_text("secret")
+        write_secret(folder / "token", "secret")
         options = {
             "type": "influxdb2",
             "url": f"http://127.0.0.1:{port}",
@@ -295,7 +296,7 @@ def test_gzip_makes_the_body_smaller_and_says_so(tmp_path):
     assert server.requests == [lines]
 
 
-def test_a_token_that_was_renewed_is_read_again_after_401(tmp_path):
+def test_a_token_that_was_renewed_is_read_again_after_401(tmp_path, caplog):
     server = Server(stored)
     server.answer = lambda _: stored([]) if server.tokens[-1] == "Token new" else error(401, "no")
 
@@ -303,7 +304,12 @@ def test_a_token_that_was_renewed_is_read_again_after_401(tmp_path):
         assert isinstance(await store.write(Bucket.CITY, [line()]), Kept)
         (tmp_path / "token").unlink()
         assert isinstance(await store.write(Bucket.CITY, [line()]), Kept)
-        (tmp_path / "token").write_text("new\n")
+        (tmp_path / "token").write_text("new\n")  # for all to read: not taken up
+        assert isinstance(await store.write(Bucket.CITY, [line()]), Kept)
+        assert isinstance(await store.write(Bucket.CITY, [line()]), Kept)
+        assert server.tokens[-1] == "Token secret"
+        assert "chmod 640" in caplog.text
+        (tmp_path / "token").chmod(0o640)
         assert isinstance(await store.write(Bucket.CITY, [line()]), Kept)
         assert await store.write(Bucket.CITY, [line()]) == Written()
 
@@ -333,7 +339,7 @@ def test_an_answer_that_is_none_is_an_error(answer, tmp_path):
 def test_a_store_does_not_open_without_a_token(token, tmp_path):
     file = tmp_path / "token"
     if token is not None:
-        file.write_text(token)
+        write_secret(file, token)
 
     async def main():
         async with open_store(InfluxSettings(token_file=str(file)), CLOCK):

@@ -29,7 +29,7 @@ def test_a_certificate_names_its_gateway_and_ends_when_it_should(authority: Auth
     certificate = x509.load_pem_x509_certificate(text)
     assert certificate.subject.rfc4514_string() == "CN=mahirah-01"
     assert certificate.not_valid_after_utc == NOW + timedelta(days=400)
-    assert authority.is_from_here(certificate)
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.ca_pem))
     private = serialization.load_pem_private_key(key, None)
     assert private.public_key() == certificate.public_key()
     (one,) = authority.issued()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -191,6 +192,50 @@ def test_a_list_that_can_not_be_had_or_believed_is_said_and_the_one_before_stays
     assert ["not signed by" in done.problems[0], "No such file" in done.problems[1]] == [True] * 2
     assert "not a revocation list" in done.problems[2]
     assert joined(folder) == before
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"SSH-2.0-dropbear\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\na"],
+)
+def test_a_server_of_lists_that_does_not_speak_http_costs_its_own_list_alone(
+    folder: Path, nation: Nation, tmp_path: Path, said: bytes
+) -> None:
+    others = [nation.between.certificate, nation.root.certificate]
+    source = tmp_path / "lists.pem"
+    source.write_bytes(nation.lists())
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        answering = threading.Thread(target=_answer_once, args=(door, said))
+        answering.start()
+        address = f"http://127.0.0.1:{door.getsockname()[1]}/lists.pem"
+        done = refresh(folder, [address, str(source)], others, [], NOW)
+        answering.join()
+    assert done.changed == 2
+    assert [problem.partition(": ")[0] for problem in done.problems] == [address]
+
+
+def test_a_kept_list_that_is_damaged_is_said_and_replaced_by_the_next_one(
+    folder: Path, nation: Nation, tmp_path: Path
+) -> None:
+    others = [nation.between.certificate, nation.root.certificate]
+    source = tmp_path / "lists.pem"
+    source.write_bytes(nation.lists())
+    refresh(folder, [str(source)], others, [], NOW)
+    whole = joined(folder)
+    damaged = sorted((folder / "crls").iterdir())[0]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert joined(folder).count(b"BEGIN X509 CRL") == 2  # what the broker can read
+    (problem,) = refresh(folder, [], others, [], NOW).problems
+    assert problem.startswith(f"{damaged}: damaged")
+    assert refresh(folder, [str(source)], others, [], NOW).changed == 1
+    assert joined(folder) == whole
+
+
+def _answer_once(door: socket.socket, said: bytes) -> None:
+    connection, _ = door.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(said)
 
 
 def test_a_list_that_is_over_is_said_before_the_broker_refuses_everybody(
