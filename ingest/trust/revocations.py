@@ -54,6 +54,11 @@ def refresh(
             changed += _take(folder, source, believed)
         except TrustError as error:
             problems.append(f"{source}: {error}")
+    problems += [
+        f"{path}: damaged. Its source's next list takes its place"
+        for path in _paths(folder)
+        if _read(path) is None
+    ]
     for path, kept in _kept(folder):
         if (until := kept.next_update_utc) is not None and until < now + WARN:
             over = "is over" if until < now else "ends soon"
@@ -96,10 +101,9 @@ def _take(folder: Path, source: str, believed: Sequence[x509.Certificate]) -> in
             raise TrustError(f"not signed by {found.issuer.rfc4514_string()}. {remedy}")
         digest = hashlib.sha256(found.issuer.public_bytes()).hexdigest()[:16]
         path = folder / "crls" / f"{digest}.pem"
-        if path.exists():
-            before = x509.load_pem_x509_crl(path.read_bytes())
-            if found.last_update_utc <= before.last_update_utc:
-                continue
+        before = _read(path) if path.exists() else None
+        if before is not None and found.last_update_utc <= before.last_update_utc:
+            continue
         write(path, found.public_bytes(serialization.Encoding.PEM), 0o644)
         changed += 1
     return changed
@@ -114,8 +118,20 @@ def _is_of(found: _List, authority: x509.Certificate) -> bool:
 
 
 def _kept(folder: Path) -> list[tuple[Path, _List]]:
-    paths = sorted((folder / "crls").glob("*.pem"))
-    return [(path, x509.load_pem_x509_crl(path.read_bytes())) for path in paths]
+    """Every list that is there and whole."""
+    return [(path, kept) for path in _paths(folder) if (kept := _read(path)) is not None]
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted((folder / "crls").glob("*.pem"))
+
+
+def _read(path: Path) -> _List | None:
+    """A list as it is kept; None for a damaged one."""
+    try:
+        return x509.load_pem_x509_crl(path.read_bytes())
+    except UNREADABLE:
+        return None
 
 
 def _parsed(data: bytes) -> list[_List]:
