@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ingest.trust import revocations
 from ingest.trust.access import Role
 from ingest.trust.authority import Authority
 from ingest.trust.issued import TrustError, read_issued
@@ -199,8 +201,9 @@ def test_a_list_that_can_not_be_had_or_believed_is_said_and_the_one_before_stays
     [b"", b"SSH-2.0-dropbear\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\na"],
 )
 def test_a_server_of_lists_that_does_not_speak_http_costs_its_own_list_alone(
-    folder: Path, nation: Nation, tmp_path: Path, said: bytes
+    folder: Path, nation: Nation, tmp_path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(revocations, "FETCH_S", 1.0)  # hung up on, it asks a second time
     others = [nation.between.certificate, nation.root.certificate]
     source = tmp_path / "lists.pem"
     source.write_bytes(nation.lists())
@@ -273,3 +276,35 @@ def test_a_list_is_fetched_from_its_address(
     assert refresh(folder, [f"{web}/lists.crl"], others, [], NOW).changed == 2
     missing = refresh(folder, [f"{web}/gone.crl"], others, [], NOW)
     assert missing.problems == [f"{web}/gone.crl: File not found"]
+
+
+def test_a_server_that_drips_a_list_is_given_up_and_one_cut_short_is_no_list(
+    folder: Path, nation: Nation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revocations, "FETCH_S", 0.3)
+    others = [nation.between.certificate, nation.root.certificate]
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+    whole = nation.lists()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        address = f"http://127.0.0.1:{door.getsockname()[1]}/lists.pem"
+        ended = threading.Event()
+
+        def drip() -> None:
+            connection, _ = door.accept()
+            with connection, suppress(OSError):
+                connection.sendall(head % 100_000)
+                while not ended.wait(0.02):
+                    connection.sendall(b"-")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        (problem,) = refresh(folder, [address], others, [], NOW).problems
+        ended.set()
+        dripping.join()
+        assert problem == f"{address}: not whole within 0.3 s"
+
+        short = threading.Thread(target=_answer_once, args=(door, head % len(whole) + whole[:-9]))
+        short.start()
+        done = refresh(folder, [address], others, [], NOW)
+        short.join()
+        assert (done.changed, len(done.problems)) == (0, 1)
