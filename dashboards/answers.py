@@ -13,6 +13,7 @@ answer is made ready; who asks gets the newest that is: no older than one change
 from __future__ import annotations
 
 import asyncio
+import secrets
 import zlib
 from collections.abc import Callable, Iterable
 
@@ -49,7 +50,7 @@ class Answers:
         self._encode, self._clock = encode, clock
         self._asked_at: dict[str, float] = {}
         self._ready: dict[str, Answer] = {}
-        self._made = 0
+        self._run, self._made = secrets.token_hex(4), 0  # numbers begin anew with the process
         self._news = asyncio.Event()
         self._making = asyncio.Lock()
 
@@ -88,7 +89,7 @@ class Answers:
         self._made += 1
         for coding in codings:
             coded = await asyncio.to_thread(_coded, coding, body) if coding else body
-            tag = f'"{self._made}{coding and "-"}{coding}"'
+            tag = f'"{self._run}-{self._made}{coding and "-"}{coding}"'
             self._ready[coding] = Answer(coded, coding, tag, at_s)
 
 

@@ -44,6 +44,9 @@ FEW = 10
 NOISY_MM, NOISY_SHARE, WILD_SHARE, MOVED_SHARE = 40.0, 0.02, 0.2, 0.25
 VEHICLE_MM, BAY_MM = 500.0, 600.0
 NOISY_PART = 4
+HEIGHT_MM_MIN, HEIGHT_MM_MAX = 50.0, 100_000.0
+"""Of a container. Less is metres, or a thousand as Indonesia writes it: 1.200."""
+
 _WILD_MM = 10.0  # echoes of a quiet sensor are never wild for a centimetre
 
 

@@ -188,9 +188,11 @@ class Outbox(OutboxReader):
         with self._file.errors():
             return [fate.sequence for fate in fates if fate.final and self._settles(fate)]
 
-    def mark_sent(self, sequence: int) -> None:
-        """Remember that a row left: if it is dropped, a late confirm can still find it."""
+    def mark_sent(self, sequence: int) -> bool:
+        """A row is about to leave: if it is dropped from now on, a late confirm still finds it.
+        False when it doesn't wait any more."""
         self._pending.sent.add(sequence)
+        return self._waits(sequence)
 
     def set_window(self, sequences: frozenset[int]) -> None:
         """The rows on their way now, which aren't given up for room."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ from typing import cast
 import msgspec
 
 from edge.lanes import Stamped
-from edge.outbox_file import OutboxFile, disk_errors, read_only
+from edge.outbox_file import OutboxFailing, OutboxFile, disk_errors, read_only
 from edge.outbox_rows import (
     CONFIRMED,
     DROPPED,
@@ -165,6 +165,14 @@ class OutboxReader:
         with self._file.errors():
             heads = waiting_heads(self._connection, after)
             return list(islice((h for h in heads if h.sequence not in settled), limit))
+
+    def _waits(self, sequence: int) -> bool:
+        """Whether that row is still to be sent; on a card that can't be read nobody says no."""
+        with suppress(OutboxFailing), self._file.errors():
+            head = read_head(self._connection, sequence)
+            there = head is not None and head.state == WAITING
+            return there and sequence not in self._pending.settlements
+        return True
 
     def _sendable(self, head: Head) -> Sealed | None:
         """The row as it is sent."""

@@ -13,6 +13,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -181,7 +182,7 @@ class Ballast:
         """Whether it stands, whole."""
         try:
             return self._path.stat().st_size == self._size
-        except FileNotFoundError:
+        except OSError:  # of a failing card, too
             return False
 
     def has_room(self) -> bool:
@@ -207,8 +208,9 @@ class Ballast:
         return True
 
     def release(self) -> None:
-        """Give its room back."""
-        self._path.unlink(missing_ok=True)
+        """Give its room back. A card that takes no more changes keeps it; the seal says so."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def ballast_path(path: Path) -> Path:

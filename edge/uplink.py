@@ -277,12 +277,12 @@ class Uplink:
         if row is None:
             rows = await self._outbox.waiting(send.sequence - 1, 1)
             row = rows[0] if rows else None
-        if row is None or row.key.sequence != send.sequence:  # dropped, confirmed, or parked
-            self._window.settled(send.sequence, answered=False)
+        waits = row is not None and row.key.sequence == send.sequence
+        if row is None or not waits or not await self._outbox.mark_sent(send.sequence):
+            self._window.settled(send.sequence, answered=False)  # dropped, confirmed, or parked
             self._wake.set()
             return
         self._inbox.sent(row.key)
-        await self._outbox.mark_sent(send.sequence)
         message = Outgoing(
             topic(self._gateway, send.leaf),
             row.payload,

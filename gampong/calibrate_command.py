@@ -111,7 +111,7 @@ def _check(
     Raises:
         ConfigurationError: this device has nothing of that kind.
     """
-    from edge.calibration import FEW, KINDS
+    from edge.calibration import FEW, HEIGHT_MM_MAX, HEIGHT_MM_MIN, KINDS
     from edge.drivers import driver_of
     from wire.configuration import ConfigurationError
 
@@ -125,9 +125,10 @@ def _check(
     if arguments.count < FEW:
         problem = told("{count} are too few", count=arguments.count)
         raise ConfigurationError("--count", "", problem, told("Give {count}", count=FEW))
-    if arguments.height is not None and arguments.height <= 0:
-        remedy = told("Give bottom to brim in mm")
-        raise ConfigurationError("--height", "", told("not above 0"), remedy)
+    height_mm = arguments.height
+    if height_mm is not None and not HEIGHT_MM_MIN <= height_mm <= HEIGHT_MM_MAX:
+        problem = told("{height_mm:g} mm is no container's height", height_mm=height_mm)
+        raise ConfigurationError("--height", "", problem, told("Give bottom to brim in mm"))
 
 
 async def _burst(configuration: EdgeConfiguration, count: int, within_s: float) -> Burst:

@@ -240,7 +240,7 @@ class Ingestor:
             "in_hand": self._in_hand,
             "over_limit": self._overload.report(),
             "notes_waiting": self._notes.waiting,
-            "dead_letters_bytes": self._letters.size_bytes(),
+            "dead_letters_bytes": await asyncio.to_thread(self._letters.waiting_bytes),
             "dead_letters_share": self._letters.share(),
         }
         place = (self._name, self._name, "cloud", "main")

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
+from devices.kinds import KINDS
 from devices.reading import Value
+from ingest.rules.standing import AHEAD_MS
 from ingest.stores.live import Change
 from wire.messages import Inventory
 
@@ -52,10 +54,13 @@ class Newest:
         """A whole round is over."""
         self._unjudged.clear()
 
-    def take(self, changes: Iterable[Change]) -> None:
-        """Readings; one that is older than what is known changes nothing."""
+    def take(self, changes: Iterable[Change], now_ms: int) -> None:
+        """Readings; one that is older than what is known changes nothing, nor does one of a clock
+        that runs ahead: it would hide what comes after it."""
         for change in sorted(changes, key=lambda change: change.row.time_ms):
             row, device = change.row, change.row.tags["device"]
+            if row.time_ms - now_ms > max(AHEAD_MS, 1000 * KINDS[change.kind].expiry_s):
+                continue
             self.times_ms[device] = max(self.times_ms.get(device, 0), row.time_ms)
             known = self.fields.setdefault(device, {})
             for name in SHOWN & row.fields.keys():

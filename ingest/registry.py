@@ -14,6 +14,7 @@ inventory that counts, and waits there for the next day (`waiting`): nothing nee
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import msgspec
 
@@ -78,6 +79,20 @@ class Registry:
     def inventories(self) -> dict[str, Inventory]:
         """The newest inventory of each gateway, as far as it counts."""
         return self.file.inventories
+
+    def counted_once(self) -> dict[str, Inventory]:
+        """The same, each device in one: what several announce is its owner's, while that one
+        announces it too. Of a gateway that is gone the inventory stays."""
+        owned = {
+            device.name: gateway
+            for gateway, inventory in self.inventories.items()
+            for device in inventory.devices
+            if (held := self.file.owners.get(device.name)) and held[-1].gateway == gateway
+        }
+        return {
+            gateway: _without_others(inventory, owned)
+            for gateway, inventory in self.inventories.items()
+        }
 
     def announce(self, inventory: Inventory, now_ms: int) -> str:
         """Take in an inventory; an empty text, or why it isn't believed.
@@ -177,6 +192,14 @@ class Registry:
         if not known and len(self.file.inventories) >= GATEWAYS_MAX:
             return f"more than {GATEWAYS_MAX} gateways"
         return ""
+
+
+def _without_others(inventory: Inventory, owned: Mapping[str, str]) -> Inventory:
+    gateway = inventory.gateway
+    own = tuple(each for each in inventory.devices if owned.get(each.name, gateway) == gateway)
+    if len(own) == len(inventory.devices):
+        return inventory
+    return msgspec.structs.replace(inventory, devices=own)
 
 
 def _tells_events(device: InventoryDevice) -> bool:

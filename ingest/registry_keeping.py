@@ -45,8 +45,10 @@ class RegistryKeeping:
             await self._keep_or_try_again()
             await self._clock.pause(KEEP_EVERY_S)
 
-    async def accept_moves(self) -> None:
-        """Take up what operators have left (`ingest/moves.py`): on disk and told, then gone."""
+    async def accept_moves(self) -> set[str]:
+        """Take up what operators have left (`ingest/moves.py`): on disk and told, then gone. The
+        gateways that a device has moved to."""
+        moved = set[str]()
         for path, move in await asyncio.to_thread(waiting_moves, self._path):
             if move is None:
                 log.error("event=bad_move file=%s", path.name)
@@ -54,6 +56,7 @@ class RegistryKeeping:
                 if path not in self._unkept:
                     log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
                     self._counts["moved"] += 1
+                    moved.add(move.gateway)
                 self._unkept.add(path)
                 if not await self._keep_or_try_again():
                     continue
@@ -61,6 +64,7 @@ class RegistryKeeping:
             else:
                 log.warning("event=no_such_claim device=%s gateway=%s", move.device, move.gateway)
             path.unlink(missing_ok=True)
+        return moved & self._registry.inventories.keys()
 
     async def publish(self) -> None:
         """Tell the ingestors.

@@ -1,7 +1,8 @@
 """Which hours and days are due to be rolled up, and doing them a few at a time.
 
 An hour is due when it is over, and again when an ingestor has noted that late data touched it; a
-day is due when one of its hours was done. What a round leaves is done by the next one.
+day is due when one of its hours was done. What a round leaves is done by the next one. Hours that
+ended while nobody watched, or while no round came so far, are due too, up to `MISSED_MS` back.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import date, tzinfo
 
+from devices.kinds import KINDS
 from ingest.rollup import HOUR_MS, hour_of, roll_up
 from ingest.rollup_days import local_day, roll_up_day
-from ingest.stores import Bucket, Kept, Query, Store
+from ingest.stores import Aggregate, Bucket, Kept, Query, Store
 from wire.clock import Clock
 
 log = logging.getLogger("gampong.watch")
@@ -23,13 +25,14 @@ GRACE_MS = 5 * MINUTE_MS
 """An hour is rolled up first when it is over by this much."""
 
 TOUCHED_OVERLAP_MS = 2 * MINUTE_MS
+MISSED_MS = 31 * 24 * HOUR_MS
 ROUND_S = 20.0
 """Wall seconds after which a round leaves the rest to the next one: alerts don't wait for it."""
 
 
 class RollUps:
-    """What is due; after a restart, what the notes of the last week say. `tell` is told each hour
-    that was done."""
+    """What is due; after a restart, what the notes of the last week say, and the hours since the
+    last one that is there. `tell` is told each hour that was done."""
 
     def __init__(
         self,
@@ -80,8 +83,11 @@ class RollUps:
         """
         until_s = self._clock.monotonic() + ROUND_S
         ended_ms = hour_of(now_ms - GRACE_MS) - HOUR_MS
+        if not self._rolled_ms:  # the last one that is there may be half done
+            self._rolled_ms = await self._last_there_ms(ended_ms) - HOUR_MS
         if ended_ms > self._rolled_ms:
-            self._hours_due = {ended_ms: None, **self._hours_due}
+            missed = range(self._rolled_ms + HOUR_MS, ended_ms, HOUR_MS)
+            self._hours_due = {ended_ms: None, **self._hours_due, **dict.fromkeys(missed)}
             self._rolled_ms = ended_ms
         for hour_ms in [hour for hour in self._hours_due if hour <= ended_ms]:
             if self._clock.monotonic() > until_s:
@@ -98,6 +104,23 @@ class RollUps:
             self._days_due.discard(day)
             if self._clock.monotonic() > until_s:
                 return
+
+    async def _last_there_ms(self, ended_ms: int) -> int:
+        """The newest hour that was rolled up before this process began; without any, the one that
+        has just ended."""
+        there_ms = []
+        for kind in KINDS:
+            query = Query(
+                kind=f"{kind}_site",
+                fields=("devices",),
+                start_ms=max(0, ended_ms - MISSED_MS),
+                stop_ms=ended_ms + HOUR_MS,
+                aggregate=Aggregate.NEWEST,
+                group=(),
+                bucket=Bucket.HOURLY,
+            )
+            there_ms += [row.time_ms for row in await self._store.read(query)]
+        return max(there_ms, default=ended_ms)
 
     def _kept(self, fate: Kept | None, what: str, which: object) -> bool:
         if fate is None:

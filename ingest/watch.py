@@ -206,7 +206,7 @@ class Watch:
     async def _rounds(self) -> None:
         last_minute = 0
         while True:
-            await self._keeping.accept_moves()
+            self._places_due |= await self._keeping.accept_moves()
             for topic, payload in self.latest.due(self.clock.monotonic()):
                 await self._look_into(topic, payload)
             now_ms = self.clock.now_ms()
@@ -234,7 +234,7 @@ class Watch:
         new_hour, self._hour_ms = hour_of(minute_ms) > self._hour_ms, hour_of(minute_ms)
         if new_hour:
             due = set(self.registry.inventories)
-        inventories = self.remote.as_worked_at(self.registry.inventories, self.clock.now_ms())
+        inventories = self.remote.as_worked_at(self.registry.counted_once(), self.clock.now_ms())
         lines = [
             line
             for gateway in sorted(due)
@@ -246,7 +246,7 @@ class Watch:
             self._places_due.update(self.registry.announce_waiting(minute_ms))
             if self.registry.changed:
                 self._keeping.announced.set()
-            await self._see_newest()
+            await self._see_newest(minute_ms)
             for gateway, hour_ms in await self._roll_ups.see_touched(minute_ms):
                 self.accounts.touch(gateway, hour_ms)
                 if self.alerts:
@@ -325,10 +325,10 @@ class Watch:
         }
         return Fact("watch_health", WATCH, fields | (self.alerts.counts if self.alerts else {}))
 
-    async def _see_newest(self) -> None:
+    async def _see_newest(self, minute_ms: int) -> None:
         seen = await self.store.changes(tuple(KINDS), self._cursor)
         self._cursor = seen.cursor
-        self.newest.take(seen.changes)
+        self.newest.take(seen.changes, minute_ms)
 
     async def _write(self, bucket: Bucket, lines: list[str]) -> bool:
         if not lines:

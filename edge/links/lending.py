@@ -70,7 +70,8 @@ class Lending:
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            await self._back.wait()
+            while not self._back.is_set():  # lent again before this task could go on
+                await self._back.wait()
             self._stop.clear()
             self._stopped.clear()
             try:

@@ -22,6 +22,9 @@ DNS_HEADER_SIZE = 12
 NO_CONTENT = 204
 PORTAL_STATUSES = (200, 301, 302, 303, 307, 308, 511)
 
+UNREACHABLE = (OSError, ValueError, OverflowError)
+"""Nobody answers, or the target can't be one: a port above 65535 is an OverflowError."""
+
 
 class RoundTrips(msgspec.Struct, frozen=True):
     """TCP connects to one address: the median of those that were answered, and the share lost."""
@@ -39,7 +42,7 @@ async def round_trips(address: str, count: int, timeout_s: float, clock: Clock) 
     taken_ms = []
     for _ in range(count):
         started = clock.monotonic()
-        with suppress(OSError, ValueError):  # TimeoutError is an OSError
+        with suppress(*UNREACHABLE):  # TimeoutError is an OSError
             async with asyncio.timeout(timeout_s / count):
                 _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
             taken_ms.append(1000 * (clock.monotonic() - started))
@@ -57,7 +60,7 @@ async def lookup_ms(name: str, server: str, timeout_s: float, clock: Clock) -> f
                 found = await _ask_server(name, server)
             else:
                 found = bool(await asyncio.get_running_loop().getaddrinfo(name, None))
-    except (OSError, ValueError):
+    except UNREACHABLE:
         return None
     return 1000 * (clock.monotonic() - started) if found else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from edge.calibration import Target, Verdict
+from edge.calibration import HEIGHT_MM_MAX, HEIGHT_MM_MIN, Target, Verdict
 from edge.configuration import Device
 from edge.links.lending import NotLent
 from edge.links.serial_port import PortDown
@@ -18,8 +18,6 @@ from edge.page.work import Doing, Kind, Work
 from edge.rewriting import with_device_keys
 from edge.site_log import What
 from wire.configuration import ConfigurationError
-
-HEIGHT_MM_MAX = 100_000.0
 
 
 class Bench:
@@ -112,6 +110,7 @@ class Bench:
             raise Refusing("work.busy")
         self.work = now
         self._task = self._group.create_task(_finished(now, doing))
+        self._task.add_done_callback(lambda _: _never_begun(now, doing))
 
     async def _calibrated(self, now: Work, height_mm: float | None, anyway: bool) -> None:
         inside, file = self._desk.inside, self._desk.file
@@ -157,11 +156,18 @@ async def _finished(now: Work, doing: Doing) -> None:
         now.running = False
 
 
+def _never_begun(now: Work, doing: Doing) -> None:
+    """A task that is cancelled before its first step runs none of its code."""
+    doing.close()
+    if now.running:
+        now.running, now.problem = False, "stopped"
+
+
 def _height_mm(text: str) -> float | None:
     """A height as typed, None for none.
 
     Raises:
-        Refusing: not a number of millimetres.
+        Refusing: not a number of millimetres that a container could have.
     """
     if not text.strip():
         return None
@@ -169,6 +175,6 @@ def _height_mm(text: str) -> float | None:
         height_mm = float(text.replace(",", "."))
     except ValueError:
         height_mm = 0.0
-    if not 0 < height_mm <= HEIGHT_MM_MAX:
+    if not HEIGHT_MM_MIN <= height_mm <= HEIGHT_MM_MAX:
         raise Refusing("calibrate.bad_height", text=text[:16])
     return height_mm

@@ -27,6 +27,7 @@ import msgspec
 from ingest.alerts.news import News
 from ingest.alerts.settings import AlertSettings
 from ingest.rules import RULES
+from ingest.rules.forecast import HOURS_MAX
 from ingest.rules.rule import Rule, Severity, Subject, Text
 
 UNITS_MAX = 4096
@@ -95,7 +96,9 @@ def shown_value(rule: Rule, value: float) -> str:
         return ""
     if rule.unit == "%":
         return f"{value * 100:.1f} %" if 0.99 < value < 1 else f"{value * 100:.0f} %"
-    return f"{value:.4g} {rule.unit}"
+    if rule.unit == "h" and value >= HOURS_MAX:
+        return f"> {HOURS_MAX:.0f} h"
+    return f"{value:.4g} {rule.unit}" if abs(value) < 1000 else f"{value:.0f} {rule.unit}"
 
 
 def _worst_first(one: News) -> tuple[int, str, str, int, str]:

@@ -194,8 +194,8 @@ INGESTOR_HEALTH = Kind(
         Field("over_limit", INTEGER, "gateways that sent more than they may", "", 0, _COUNT_MAX),
         Field("notes_waiting", INTEGER, "notes that aren't written yet", "", 0, _COUNT_MAX),
         Field("notes_dropped", INTEGER, "notes given up", "", 0, _COUNT_MAX),
-        Field("dead_letters_bytes", INTEGER, "size of the file", "B", 0, _COUNT_MAX),
-        Field("dead_letters_share", FLOAT, "of what it may take", "", 0, 1),
+        Field("dead_letters_bytes", INTEGER, "that wait for a replay", "B", 0, _COUNT_MAX),
+        Field("dead_letters_share", FLOAT, "of what the file may take", "", 0, 1),
         *(
             Field(f"rejected_{reason}", INTEGER, f"rejected for {reason}", "", 0, _COUNT_MAX)
             for reason in REJECTED_FOR

@@ -57,6 +57,15 @@ def test_news_are_in_the_next_answer_under_another_tag_while_somebody_asks():
     asyncio.run(scenario())
 
 
+def test_who_has_an_answer_of_before_a_restart_isnt_told_that_it_is_still_so():
+    before, after = City(), City()
+    after.text = b"second"
+    first, second = (
+        asyncio.run(Answers(city.encode, SystemClock()).get("gzip")) for city in (before, after)
+    )
+    assert first.tag != second.tag
+
+
 def test_nothing_is_made_while_nobody_asks():
     async def scenario() -> None:
         city, news = City(), 0

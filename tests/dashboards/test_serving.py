@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import socket as sockets
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,6 +36,7 @@ class Serving(NamedTuple):
 
     port: int
     heard: asyncio.Queue[bytes]
+    connections: Collection[Any] = ()
 
     async def open(self, data: bytes = b"", source: str = "127.0.0.1") -> Line:
         """A connection from that address that has sent so much."""
@@ -81,11 +83,12 @@ def serving(
         answering = asyncio.Event()
         with listen("127.0.0.1", 0) as (listening, address):
             server = Server(app, answering.set, live=True, proxies=proxies, bounds=bounds)
+            connections = server.server_state.connections
             async with asyncio.TaskGroup() as group:
                 group.create_task(server.serve([listening]))
                 await answering.wait()
                 try:
-                    await test(Serving(urlsplit(address).port or 0, heard))
+                    await test(Serving(urlsplit(address).port or 0, heard, connections))
                 finally:
                     server.end()
 
@@ -183,6 +186,18 @@ def test_a_live_page_and_a_long_answer_have_no_end_but_their_own():
             assert await socket.recv() == "still here"
 
     serving(test, FOR_EVER._replace(head_s=SHORT_S, body_s=SHORT_S, unread_s=SHORT_S))
+
+
+def test_the_second_part_of_an_answer_doesnt_wait_for_the_receipt_of_the_first():
+    async def test(server: Serving) -> None:
+        line = await server.open(GET)
+        await line[0].readuntil(END)
+        (one,) = server.connections
+        accepted = one.transport.get_extra_info("socket")
+        assert accepted.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY)
+        line[1].close()
+
+    serving(test)
 
 
 def test_one_address_keeps_few_waiting_and_the_one_that_waits_longest_goes():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +129,21 @@ def test_what_is_done_makes_room_when_room_is_needed(path):
     assert {each["done_ms"] for each in on_disk(path)} == {2000}
     assert letters.append([letters_of(1, 1000)]) == [""]
     assert [letter.sequence for letter in letters.waiting()] == [1000]
+
+
+def test_what_a_replay_has_stored_waits_no_more(path):
+    letters = open_letters(path)
+    assert letters.waiting_bytes() == 0
+    letters.append([letters_of(2, 1), letters_of(1, 2)])
+    assert letters.waiting_bytes() == path.stat().st_size
+    open_letters(path).mark_done({letter.id for letter in letters_of(2, 1)}, 2000)
+    (waiting,) = letters.waiting()
+    assert letters.waiting_bytes() == len(msgspec.json.encode(waiting)) + 1
+    open_letters(path).mark_done({waiting.id}, 2000)
+    assert letters.waiting_bytes() == 0
+    assert letters.size_bytes() == path.stat().st_size > 0
+    path.unlink()
+    assert letters.waiting_bytes() == 0
 
 
 def test_a_file_that_was_moved_away_is_begun_anew(path):

@@ -73,3 +73,18 @@ def test_the_registry_survives_a_restart() -> None:
     again = msgspec.json.decode(msgspec.json.encode(registry.file), type=RegistryFile)
     assert again == registry.file
     assert again.owners["bay-1"] == [Owner("a", 0)]
+
+
+def test_a_device_that_two_gateways_name_counts_once_while_its_owner_names_it() -> None:
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1", "bay-2"), 1000)
+    registry.announce(inventory("b", "bay-1"), 2000)
+
+    def named() -> dict[str, list[str]]:
+        return {g: [d.name for d in i.devices] for g, i in registry.counted_once().items()}
+
+    assert named() == {"a": ["bay-1", "bay-2"], "b": []}
+    registry.accept("bay-1", "b")
+    assert named() == {"a": ["bay-2"], "b": ["bay-1"]}
+    registry.announce(inventory("b"), 3000)
+    assert named() == {"a": ["bay-1", "bay-2"], "b": []}

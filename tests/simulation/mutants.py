@@ -72,11 +72,12 @@ def _numbered_by_rows(real: Callable[..., Any]) -> Callable[..., Any]:
     return insert
 
 
-def _gone_when_sent(self: Any, sequence: int) -> None:
+def _gone_when_sent(self: Any, sequence: int) -> bool:
     head = read_head(self._connection, sequence)
     if head is not None and sequence not in self._pending.settlements:
         fate = Fate(sequence, head.digest, head.readings)
         self._pending.settlements[sequence] = settlement_of(head, fate)
+    return True
 
 
 def _timeless(connection: Any, after: int) -> Iterator[Head]:

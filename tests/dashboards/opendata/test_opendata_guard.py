@@ -62,6 +62,7 @@ def test_addresses_are_forgotten_when_there_are_too_many(monkeypatch):
         ("127.0.0.1", "not an address", "unknown"),
         ("2001:db8:1:2:3::4", "", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "", "fe80::/64"),
+        ("::ffff:203.0.113.7", "", "203.0.113.7"),
     ],
 )
 def test_the_client_is_who_a_trusted_proxy_says_it_is(peer, forwarded, client):

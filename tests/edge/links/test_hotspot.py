@@ -260,6 +260,7 @@ def test_round_trips_to_nobody_are_all_lost():
         trips = await round_trips(f"127.0.0.1:{free_port()}", 3, 1.0, CLOCK)
         assert (trips.latency_ms, trips.loss_ratio) == (None, 1.0)
         assert (await round_trips("no port", 2, 1.0, CLOCK)).loss_ratio == 1.0
+        assert (await round_trips("127.0.0.1:70000", 2, 1.0, CLOCK)).loss_ratio == 1.0
 
     asyncio.run(scenario())
 
@@ -296,6 +297,7 @@ def test_a_name_is_looked_up_at_the_server_that_is_given():
         transport.close()
         assert await lookup_ms("gampong.example", f"127.0.0.1:{free_port()}", 0.1, CLOCK) is None
         assert await lookup_ms("..", server, 0.1, CLOCK) is None
+        assert await lookup_ms("gampong.example", "127.0.0.1:70000", 0.1, CLOCK) is None
         assert (await lookup_ms("localhost", "", 5, CLOCK) or 9999) < 5000
 
     asyncio.run(scenario())

@@ -66,6 +66,20 @@ def test_a_lent_port_is_free_and_held_again_afterwards():
     assert port.runs == 2
 
 
+def test_a_port_that_is_lent_again_at_once_stays_free():
+    port = Port()
+
+    async def do(lending: Lending) -> None:
+        async with lending.lent(WHY, 5):
+            pass
+        async with lending.lent(WHY, 5):
+            for _ in range(20):
+                await asyncio.sleep(0)
+                assert not port.is_held
+
+    asyncio.run(with_running(port, do))
+
+
 @pytest.mark.parametrize("error", [PortDown("pulled out"), TimeoutError(), KeyError("a bug")])
 def test_a_port_comes_back_from_a_borrower_that_fails(error):
     port = Port()

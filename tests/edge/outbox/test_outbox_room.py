@@ -176,6 +176,14 @@ def test_a_ballast_that_finds_no_room_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_ballast_that_a_failing_card_does_not_give_back_ends_nothing(tmp_path):
+    (tmp_path / "ballast" / "x").mkdir(parents=True)  # can't be unlinked, as on EROFS or EIO
+    ballast = Ballast(tmp_path / "ballast", 8191)
+    ballast.release()
+    assert not ballast.made
+    assert not ballast.make()
+
+
 class SmallDisk:
     """Connections to a disk of so many pages; growing beyond it is SQLITE_FULL, as ENOSPC is."""
 

@@ -106,6 +106,15 @@ def test_a_distance_that_does_not_settle_changes_nothing(cable, settings):
     assert settings.read_text() == before
 
 
+@pytest.mark.parametrize("height", ["1.200", "0", "-5", "nan", "200000"])
+def test_a_height_that_is_no_containers_in_millimetres_changes_nothing(settings, height):
+    before = settings.read_text()
+    run = calibrate(settings, "bin-01", "--empty", f"--height={height}")
+    assert run.returncode == 2
+    assert "mm is no container's height. Give bottom to brim in mm" in run.stderr
+    assert settings.read_text() == before
+
+
 def test_a_bin_that_is_not_empty_is_noticed_unless_a_person_says_otherwise(cable, settings):
     before = settings.read_text()
     with distances(cable, lambda said: 500):

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.alerts.message import UNITS_MAX, compose, units
+from ingest.alerts.message import UNITS_MAX, compose, shown_value, units
 from ingest.alerts.news import BOX_MAX, Box, News, compare, ready
 from ingest.alerts.settings import AlertSettings
 from ingest.rules import RULES, Severity
+from ingest.rules.forecast import HOURS_MAX
 from ingest.rules.standing import Phase, Place, Standing
 
 NOW = 1_793_581_200_000  # 2026-11-02 08:00 in Banda Aceh
@@ -153,3 +154,18 @@ def test_what_was_told_and_is_unknown_now_is_not_over() -> None:
     said, after = compare(told, {}, (), clear, NOW + 9)
     assert [(one.became, one.ended_ms) for one in said] == [("clears", NOW + 5)]
     assert after == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "shown"),
+    [
+        ("bin_full", 0.914, "91 %"),
+        ("bin_full", 0.997, "99.7 %"),
+        ("bin_overdue", 1.8484, "1.848 h"),
+        ("bin_overdue", 2345.6, "2346 h"),
+        ("bin_overdue", HOURS_MAX, "> 10000 h"),
+        ("backlog_growing", 86_400.0, "86400 s"),
+    ],
+)
+def test_a_value_is_shown_as_a_person_writes_it(rule, value, shown):
+    assert shown_value(RULES[rule], value) == shown
