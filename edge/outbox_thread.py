@@ -118,4 +118,15 @@ class OutboxThread:
         future = self._executor.submit(call)
         self._unanswered.add(future)
         future.add_done_callback(self._unanswered.discard)
-        return await asyncio.shield(asyncio.wrap_future(future))
+        answer = asyncio.wrap_future(future)
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(_nobody_waits)
+            raise
+
+
+def _nobody_waits(answer: asyncio.Future[Any]) -> None:
+    """What a call fails with whose caller has gone is no surprise to anybody."""
+    if not answer.cancelled():
+        answer.exception()

@@ -77,15 +77,14 @@ class Uplink:
         self._last, self.identity = last, Identity(configuration)
         self._window = Window(configuration.uplink)
         self._inbox = Inbox(self._gateway, outbox, self._window, self._clock, timekeeping.heard)
-        self.besides = self._inbox.besides
-        self.confirm_times = self._inbox.confirm_times
+        self.besides, self.confirm_times = self._inbox.besides, self._inbox.confirm_times
         interval_s = configuration.uplink.status_interval_s
         self._tidings = Tidings(
             self._gateway, interval_s, report, timekeeping, self._inbox, lambda: self.alarms
         )
         self._rows: dict[int, Sealed] = {}
         self._connection: Connection | None = None
-        self._shown_at = -math.inf
+        self._shown_at, self._to_park = -math.inf, set[int]()
         self._wake = self._inbox.wake
         self._leaving = asyncio.Event()
 
@@ -230,6 +229,7 @@ class Uplink:
             self._wake.clear()
             for action in self._window.next(self._clock.monotonic()):
                 await self._perform(connection, action)
+            await self._park()
             if window != self._window.copies.keys():
                 window = frozenset(self._window.copies)
                 await self._outbox.set_window(window)
@@ -252,10 +252,17 @@ class Uplink:
                 await self._load(action)
             case Park(sequence):
                 _log.error("event=parked sequence=%d", sequence)
-                with suppress(OutboxFailing):  # the window remembers it as well
-                    await self._outbox.park(sequence, "the broker hangs up on it")
+                self._to_park.add(sequence)
             case HangUp():
                 raise ConnectionLost("the broker doesn't answer")
+
+    async def _park(self) -> None:
+        """On disk too, so that it is counted as parked, and tried again at the next start: once the
+        disk takes it. The window leaves it out meanwhile."""
+        with suppress(OutboxFailing):
+            for sequence in sorted(self._to_park):
+                await self._outbox.park(sequence, "the broker hangs up on it")
+                self._to_park.discard(sequence)
 
     async def _load(self, load: Load) -> None:
         """Look the backlog up; a disk that fails (a row gets its time by a commit) is asked again
@@ -275,10 +282,9 @@ class Uplink:
     async def _send_batch(self, connection: Connection, send: Send) -> None:
         row = self._rows.pop(send.sequence, None)
         if row is None:
-            rows = await self._outbox.waiting(send.sequence - 1, 1)
-            row = rows[0] if rows else None
-        waits = row is not None and row.key.sequence == send.sequence
-        if row is None or not waits or not await self._outbox.mark_sent(send.sequence):
+            found = await self._outbox.waiting(send.sequence - 1, 1)
+            row = found[0] if found and found[0].key.sequence == send.sequence else None
+        if row is None or not await self._outbox.mark_sent(send.sequence):
             self._window.settled(send.sequence, answered=False)  # dropped, confirmed, or parked
             self._wake.set()
             return

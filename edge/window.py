@@ -51,8 +51,9 @@ BLAMES_PACKET = frozenset({0x81, 0x82, 0x95, 0x99})
 """Malformed packet, protocol error, packet too large, payload format invalid."""
 
 STRIKES_MAX = 3
-LIVE_MAX = 16
-"""Batches on the live lane that wait for a place; more, and the oldest turns into backlog."""
+LIVE_MAX, LIVE_PER_PLACE = 16, 4
+"""Batches on the live lane that wait for a place, in all and for each place, since a place takes
+about one a second; more, and the oldest turns into backlog."""
 
 LOST_MAX = 16
 """Lost copies on the live lane that take no place: the events (30 a minute) and the telemetry that
@@ -114,6 +115,7 @@ class Window:
         self._snapshot_due = False
         self.copies: dict[int, _Copy] = {}
         self._live: list[int] = []  # ready, in the order of sealing
+        self._live_max = min(LIVE_MAX, LIVE_PER_PLACE * settings.window)
         self._suspects: set[int] = set()  # ready only when in no copy
         self._strikes: dict[int, int] = {}
         self._parked: set[int] = set()
@@ -166,7 +168,7 @@ class Window:
         if sequence in self._loaded:
             self._loaded.remove(sequence)
         self._live.append(sequence)
-        if len(self._live) > LIVE_MAX:
+        if len(self._live) > self._live_max:
             self._to_backlog(self._live.pop(0))
 
     def puback(self, now: float, sequence: int, code: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edge.configuration import UplinkSettings
 from edge.uplink_actions import Action, Ask, HangUp, Load, Park, Send, Snapshot
-from edge.window import LIVE_MAX, LOAD_LIMIT, LOST_MAX, Window
+from edge.window import LIVE_MAX, LIVE_PER_PLACE, LOAD_LIMIT, LOST_MAX, Window
 from wire.topics import Leaf
 
 SETTINGS = UplinkSettings()
@@ -332,6 +332,22 @@ def test_live_batches_that_find_no_place_turn_into_backlog():
     assert sorted(lanes) == sealed
     assert lanes[sealed[0]] is Leaf.BACKFILL
     assert all(lanes[sequence] is Leaf.BATCH for sequence in sealed[-LIVE_MAX:])
+
+
+def test_with_one_place_what_is_sealed_now_waits_behind_a_few_live_batches_only():
+    disk = Disk(settings=UplinkSettings(window=1))
+    disk.window.connected()
+    assert disk.sends(0) == []
+    sealed = [disk.seal() for _ in range(20)]  # while an answer is long in coming
+    lanes: dict[int, Leaf] = {}
+    live: list[int] = []
+    for tick in range(400):
+        for sequence, leaf in disk.sends(tick * 0.1):
+            lanes[sequence] = leaf
+            live += [sequence] if leaf is Leaf.BATCH else []
+            disk.settle(sequence)
+    assert sorted(lanes) == sealed
+    assert live == sealed[-LIVE_PER_PLACE:]
 
 
 def test_a_batch_that_left_the_outbox_is_forgotten():

@@ -195,10 +195,7 @@ class World:
 
     async def _restart_for_parked(self, one: Machine) -> None:
         """What was parked is tried again at the next start: an operator sees to it."""
-        opened = one.process.executor.opened if one.process and one.process.executor else None
-        if opened is None or one.process is None or one.process.dead:
-            return
-        if opened.summary().parked:
+        if one.process is not None and _has_parked(one):
             one.off = True
             one.stop.set()
             await one.process.ended.wait()
@@ -221,6 +218,10 @@ class World:
             self.truth.accounts[one.name].told = None
         # A line that makes the database fail is given up when others are taken. Now none come.
         self.later(MENDED_S, self.database.poison.clear)
+        await self._until(lambda: self._settled() or any(map(_has_parked, self.machines)))
+        for one in self.machines:  # parked on disk only once the disk was well
+            await self._restart_for_parked(one)
+            one.start()
         await self._until(self._settled)
         return live
 
@@ -332,3 +333,11 @@ class World:
             self.courier.copies_max,
             self.truth.times.offset_error_ms,
         )
+
+
+def _has_parked(one: Machine) -> bool:
+    """Whether it runs, and its outbox says that a row is parked."""
+    opened = one.process.executor.opened if one.process and one.process.executor else None
+    if opened is None or one.process is None or one.process.dead:
+        return False
+    return bool(opened.summary().parked)

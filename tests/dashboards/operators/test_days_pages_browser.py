@@ -131,6 +131,11 @@ def copy_of(city: Town10, folder: Path) -> Path:
     return folder / "city.db"
 
 
+def zones_of(city: Town10) -> set[tuple[str, str]]:
+    """Site and zone of those with revenue."""
+    return {(one.site, one.zone) for one in city.week.parking_page.takings}
+
+
 def fits(tab) -> bool:
     wide = tab.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     return bool(wide <= 0)
@@ -181,6 +186,39 @@ def test_expected_and_received_stand_by_zone_and_day(browser, running, city):
             assert float(shown.replace(",", "")) == value
         assert row.locator(f'[data-day="{today_ms}"]').count() == 1
         assert tab.locator(".parking-money .chart svg").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("id", ("rupiah", "ribu rupiah", "juta rupiah")),
+        ("en", ("rupiah", "thousand rupiah", "million rupiah")),
+    ],
+)
+def test_no_two_labels_of_the_revenues_axis_are_alike_however_small_the_sums(
+    browser, city, tmp_path, language, words
+):
+    sums = {place: 300 * 300**nth for nth, place in enumerate(sorted(zones_of(city))[:3])}
+    store = copy_of(city, tmp_path / "sums")
+    with sqlite3.connect(store) as database:
+        for (site, zone), idr in sums.items():
+            database.execute(
+                "UPDATE city_hourly__revenue SET expected_idr = ?, received_idr = ? WHERE series "
+                "IN (SELECT id FROM series WHERE site = ? AND zone = ?)",
+                [float(idr), idr // 2, site, zone],
+            )
+    with (
+        centre(store, city.time) as page,
+        opened(browser, page.address, WALL, f"parking?lang={language}") as tab,
+    ):
+        tab.wait_for_selector('[data-money=""]')
+        for (site, zone), name in zip(sums, words, strict=True):
+            tab.select_option(".parking-hours select", f"{site}/{zone}")
+            tab.wait_for_selector(f'.parking-money .chart text:text-is("{name}")')
+            drawn = tab.locator(".parking-money .chart text").all_text_contents()
+            axis = [text for text in drawn if text.replace(",", "").replace(".", "").isdigit()]
+            assert len(axis) > 2
+            assert len(set(axis)) == len(axis), axis
 
 
 def test_a_bay_changes_within_a_second_of_its_reading(browser, running, city):
