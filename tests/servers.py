@@ -31,6 +31,7 @@ STOP_S = 10.0
 POLL_S = 0.02
 HTTP_S = 10.0
 LOG_TAIL_BYTES = 4000
+RELOADS = b"Reloading config."
 
 
 def free_port() -> int:
@@ -173,6 +174,19 @@ class Mosquitto(Server):
 
     def command(self) -> list[str]:
         return [self.program, "-c", str(self.folder / "mosquitto.conf")]
+
+    def reload(self) -> None:
+        """SIGHUP: its certificates and lists are those of the files once this returns.
+
+        It takes the signal at its next turn, and whom it accepts before meets the old ones. It
+        says so, and reads the files, before it accepts anybody else.
+        """
+        said = self.log.read_bytes().count(RELOADS)
+        os.kill(self.pid, signal.SIGHUP)
+        deadline = time.monotonic() + START_S
+        while self.log.read_bytes().count(RELOADS) == said:
+            if self._ended(POLL_S) or time.monotonic() > deadline:
+                pytest.fail(f"mosquitto did not take SIGHUP:\n{self.log_tail()}")
 
 
 class Influxd(Server):

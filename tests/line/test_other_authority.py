@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -48,7 +46,7 @@ def city(tmp_path_factory: pytest.TempPathFactory, nation: Nation) -> Iterator[C
     more = f'others_file = "{folder}/others.pem"\nothers_crls = ["{folder}/lists.pem"]\n'
     with trusted_city(folder, more) as city:
         done("gateway", "crl", city.settings)
-        os.kill(city.broker.pid, signal.SIGHUP)
+        city.broker.reload()
         yield city
 
 
@@ -85,7 +83,7 @@ def test_a_gateway_of_the_nations_authority_comes_in_until_that_authority_takes_
         with pytest.raises(Lost):
             async with asyncio.timeout(CUT_OFF_S):
                 await link.messages()
-        os.kill(city.broker.pid, signal.SIGHUP)
+        city.broker.reload()
         async with asyncio.timeout(ANSWER_S):
             while True:
                 try:

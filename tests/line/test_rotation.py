@@ -4,9 +4,7 @@ good for nothing afterwards."""
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -71,7 +69,7 @@ def test_the_certificate_of_the_ingestor_is_replaced_while_readings_flow(
             shutil.copy(own / name, used / name)
         said = done("gateway", "revoke", city.settings, "ingestor", "--but-newest")
         assert "1 certificates revoked" in said
-        os.kill(city.broker.pid, signal.SIGHUP)
+        city.broker.reload()
         more_come(street)
         assert_all_stored(street.stop_agent(), street.points())
         assert street.ingestor.exit_code is None
@@ -96,7 +94,7 @@ def test_the_brokers_own_certificate_is_replaced_while_connections_stand(city: C
         before = (city.folder / "served" / "broker.pem").read_bytes()
         await asyncio.to_thread(done, "gateway", "rotate", city.settings, "broker")
         assert (city.folder / "served" / "broker.pem").read_bytes() != before
-        os.kill(city.broker.pid, signal.SIGHUP)
+        city.broker.reload()
         for other in [await link_of(city, "viewer"), link]:  # an old connection, and a new one
             assert not other.is_lost
             await other.close()
