@@ -41,7 +41,7 @@ from ingest.backup_folder import BackupError, Day, Manifest, lines_of, read_mani
 from ingest.broker import Door
 from ingest.counters import Counters
 from ingest.dead_letters import DeadLetters, Letter
-from ingest.moves import Move, leave_move, waiting_moves
+from ingest.moves import Move, Retire, leave_word, waiting_words
 from ingest.ownership import Ownership
 from ingest.registry import Owner, Registry, RegistryFile
 from ingest.registry_file import load_registry, save_registry
@@ -75,6 +75,8 @@ def _cloud_files(scratch: Scratch) -> list[Taker]:
     registry = Registry(RegistryFile())
     registry.announce(Inventory("gw-a", "s", 60.0, devices), 1)
     registry.announce(Inventory("gw-b", "s", 60.0, devices[:1]), 2)
+    registry.announce(Inventory("gw-d", "s", 60.0, devices[:1]), 2)
+    registry.retire("gw-d", 3)
     path = scratch.path / "registry.json"
     save_registry(path, registry.file)
     letters = [Letter(5, "gw-a", "ab" * 16, 7, "cd" * 8, n, "range", "bin,x") for n in range(3)]
@@ -88,14 +90,16 @@ def _cloud_files(scratch: Scratch) -> list[Taker]:
             return "refused"
         found.announce(Inventory("gw-c", "s", 60.0, devices), 3)
         found.accept("b-0", "gw-b")
+        found.retire("gw-a", 4)
+        found.bring_back("gw-a", 5)
         return "taken"
 
-    def read_moves(data: bytes, _draw: random.Random) -> str:
-        left = leave_move(path, Move("b-0", "gw-b"), 5)
+    def read_words(data: bytes, draw: random.Random) -> str:
+        left = leave_word(path, draw.choice((Move("b-0", "gw-b"), Retire("gw-a"))), 5)
         left.write_bytes(data)
-        ((_, move),) = waiting_moves(path)
+        ((_, word),) = waiting_words(path)
         left.unlink()
-        return "taken" if move else "refused"
+        return "taken" if word else "refused"
 
     def read_letters(data: bytes, _draw: random.Random) -> str:
         file = scratch.file("letters.jsonl", data)
@@ -108,10 +112,10 @@ def _cloud_files(scratch: Scratch) -> list[Taker]:
         return "taken"
 
     seed = path.read_bytes()
-    move = msgspec.json.encode(Move("b-0", "gw-b"))
+    words = [msgspec.json.encode(word) for word in (Move("b-0", "gw-b"), Retire("gw-a"))]
     return [
         Taker("files", "registry.json", [seed], read_registry, mutated_text),
-        Taker("files", "operator's move", [move], read_moves, mutated_text),
+        Taker("files", "operator's word", words, read_words, mutated_text),
         Taker("files", "dead letters", [lines], read_letters, mutated_text, 0.3),
     ]
 

@@ -22,8 +22,8 @@ from ingest.health import (
     gateway_fact,
     oldest_waiting_s,
     point,
-    registry_points,
 )
+from ingest.places import registry_points
 from ingest.rates import Rates
 from ingest.registry import Registry
 from ingest.stores.kinds import GATEWAY_COMPLETENESS

@@ -22,10 +22,17 @@ from dashboards.trend import Trend
 from devices.kinds import KINDS
 from devices.reading import Value
 from ingest.stores import Row
-from ingest.stores.kinds import DEVICE_REGISTRY, GATEWAY_BATCH, GATEWAY_HEALTH
+from ingest.stores.kinds import (
+    DEVICE_REGISTRY,
+    GATEWAY_BATCH,
+    GATEWAY_HEALTH,
+    GATEWAY_REMOVED,
+    REMOVED,
+)
 from ingest.stores.live import Change
 
 READINGS_SHOWN = 30
+_REMOVED = (REMOVED, GATEWAY_REMOVED)
 _REMEMBERED = 5_000  # readings already shown, against stores that give a point twice
 _STRANGER_MS = 86_400_000  # a device without a registry row counts if heard within a day
 
@@ -44,9 +51,9 @@ class Seen(msgspec.Struct, frozen=True):
 class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
     """What changed on the board; a snapshot is a patch with everything.
 
-    `read_ms` is when (city time) the store last answered; `away` says that it doesn't now. `news`
-    is False for a patch that says nothing but the time. `number` counts the patches with news: a
-    snapshot has in it what was told up to its number.
+    `read_ms` is when (city time) the store last answered; `away` says that it doesn't now.
+    `removed` names marks that are no more. `news` is False for a patch that says nothing but the
+    time. `number` counts the patches with news: a snapshot has in it what was told up to that one.
     """
 
     now_ms: int
@@ -54,6 +61,7 @@ class Patch(msgspec.Struct, frozen=True, omit_defaults=True):
     number: int = 0
     away: bool = False
     marks: list[Mark] = []
+    removed: list[str] = []
     readings: list[Seen] = []
     tiles: list[Tile] | None = None
     trend: Trend | None = None
@@ -72,6 +80,8 @@ class Board:
         self._shown: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._arrived = 0
         self._dirty: set[str] = set()
+        self._removed: set[str] = set()  # since the last patch
+        self._removed_ms: dict[str, int] = {}  # of whom nothing older counts any more
         self._in_order: list[Device] | None = None  # by id, until one comes or goes
         self._fresh_readings: list[Seen] = []
         self._due_ms = 0  # no state ends of itself before this
@@ -81,9 +91,9 @@ class Board:
         self._told: tuple[bool, Trend] = (False, self.trend)
 
     def apply(self, changes: Iterable[Change], now_ms: int) -> None:
-        """Take changes in; the registry's come first, so that readings find their expiry."""
-        ordered = sorted(changes, key=lambda change: change.kind != DEVICE_REGISTRY.name)
-        for change in ordered:
+        """Take changes in; the registry's come first, so that readings find their expiry, and of
+        these who is named before who isn't any more: what has moved keeps what is known of it."""
+        for change in sorted(changes, key=_rank):
             row = change.row
             if change.kind == DEVICE_REGISTRY.name:
                 self._register(row, now_ms)
@@ -130,7 +140,7 @@ class Board:
         readings = self._fresh_readings[-READINGS_SHOWN:]
         shown = self._count(now_ms)
         away, trend = self._told
-        news = bool(marks or readings or shown != self._tiles)
+        news = bool(marks or readings or self._removed or shown != self._tiles)
         news = news or (away, trend) != (self.away, self.trend)
         self.number += news
         patch = Patch(
@@ -139,12 +149,14 @@ class Board:
             number=self.number,
             away=self.away,
             marks=marks,
+            removed=sorted(self._removed),
             readings=readings,
             tiles=shown if shown != self._tiles else None,
             trend=self.trend if self.trend is not trend else None,
             news=news,
         )
-        self._tiles, self._fresh_readings, self._dirty = shown, [], set()
+        self._tiles, self._fresh_readings = shown, []
+        self._dirty, self._removed = set(), set()
         self._told = (self.away, self.trend)
         return patch
 
@@ -173,6 +185,7 @@ class Board:
         if id_ not in self.devices:
             self.devices[id_] = Device(id_, kind, row)
             self._dirty.add(id_)
+            self._removed.discard(id_)
             self._counted = self._in_order = None
         return self.devices[id_]
 
@@ -188,10 +201,12 @@ class Board:
 
     def _register(self, row: Row, now_ms: int) -> None:
         kind = str(row.fields.get("kind", ""))
-        if kind not in KINDS and kind != GATEWAY:
-            return
         name = row.tags["device"]
-        id_ = f"{GATEWAY}/{name}" if kind == GATEWAY else name
+        id_ = f"{GATEWAY}/{name}" if kind in (GATEWAY, GATEWAY_REMOVED) else name
+        if kind in _REMOVED:
+            self._remove(id_, row.time_ms)
+        if (kind not in KINDS and kind != GATEWAY) or row.time_ms < self._removed_ms.get(id_, 0):
+            return
         known = self.devices.get(id_)
         if known is not None and known.kind != kind and row.time_ms >= known.registered_ms:
             del self.devices[id_]  # the name now stands for another sort of thing
@@ -200,16 +215,30 @@ class Board:
         if device.kind == kind and device.register(row):
             self._judge(device, now_ms)
 
+    def _remove(self, id_: str, time_ms: int) -> None:
+        """It was taken out of the configuration, or retired: nobody is to look for it."""
+        self._removed_ms[id_] = max(time_ms, self._removed_ms.get(id_, 0))
+        known = self.devices.get(id_)
+        if known is not None and known.registered_ms <= time_ms:
+            del self.devices[id_]
+            self._removed.add(id_)
+            self._dirty.discard(id_)
+            self._counted = self._in_order = None
+
     def _hear_gateway(self, row: Row, fields: dict[str, Value], now_ms: int) -> None:
         name = row.tags["gateway"]
-        device = self._device(f"{GATEWAY}/{name}", GATEWAY, row)
+        id_ = f"{GATEWAY}/{name}"
+        if id_ not in self.devices and row.time_ms <= self._removed_ms.get(id_, -1):
+            return
+        device = self._device(id_, GATEWAY, row)
         if not device.registered_ms:
             device.tags = {**row.tags, "device": name}
         self._take(device, row.time_ms, fields, now_ms)
 
     def _hear(self, kind: str, row: Row, now_ms: int) -> None:
         name = row.tags["device"]
-        if name not in self.devices and now_ms - row.time_ms > _STRANGER_MS:
+        since_ms = max(now_ms - _STRANGER_MS, self._removed_ms.get(name, 0))
+        if name not in self.devices and row.time_ms < since_ms:
             return
         device = self._device(name, kind, row)
         if device.kind != kind or device.has(row):
@@ -243,3 +272,9 @@ class Board:
         )
         self._readings.append(seen)
         self._fresh_readings.append(seen)
+
+
+def _rank(change: Change) -> int:
+    if change.kind != DEVICE_REGISTRY.name:
+        return 2
+    return int(change.row.fields.get("kind") in _REMOVED)

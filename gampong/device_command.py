@@ -59,7 +59,7 @@ def run_claims(args: argparse.Namespace) -> int:
 
 def run_accept(args: argparse.Namespace) -> int:
     """Ask the watch to accept a claim, and wait until it has."""
-    from ingest.moves import Move, leave_move
+    from ingest.moves import Move, leave_word
     from ingest.registry_file import load_registry
 
     move, clock = Move(args.device, args.gateway), SystemClock(args.city_time)
@@ -72,7 +72,7 @@ def run_accept(args: argparse.Namespace) -> int:
         if claim is None:
             print(f"{move.gateway} doesn't claim {move.device}: see gampong device claims")
             return NOT_DONE
-        request = leave_move(registry, move, clock.now_ms())
+        request = leave_word(registry, move, clock.now_ms())
         if not asyncio.run(taken_up(request, clock)):
             print(
                 f"no watch took it up in {WAIT_S:g} s; it will at its next start", file=sys.stderr

@@ -37,6 +37,7 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Register the command with its words."""
     from gampong import gateway_config_command as config_command
     from gampong import gateway_list_command, gateway_rotation_command, gateway_service_command
+    from gampong import gateway_retire_command as retire_command
 
     gateway = subparsers.add_parser("gateway", help="who may be a gateway: certificates, access")
     words = gateway.add_subparsers(dest="gateway_command", required=True, metavar="WORD")
@@ -74,6 +75,7 @@ def configure(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -
     gateway_list_command.configure(word)
     gateway_rotation_command.configure(word)
     gateway_service_command.configure(word)
+    retire_command.configure(words)
     config_command.configure(words)
 
 

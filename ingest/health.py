@@ -1,8 +1,7 @@
 """Silence as a value: each minute, what every registered device and gateway is.
 
 In: inventories, statuses with the moment each came, and the newest reading's time of each device.
-Out: `device_health` and `gateway_health` as facts, which rules judge and lines are made of, and
-lines of `device_registry`. Pure.
+Out: `device_health` and `gateway_health` as facts, which rules judge and lines are made of. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from ingest.rules.standing import Place
 from ingest.stores.kinds import (
     CLOUD_KINDS,
     DEVICE_HEALTH,
-    DEVICE_REGISTRY,
     DROPPED_FOR,
     GATEWAY_HEALTH,
 )
@@ -198,29 +196,6 @@ def gateway_fact(
     gateway = inventory.gateway
     place = Place(gateway, gateway, inventory.site, "main")
     return Fact(GATEWAY_HEALTH.name, place, {**fields, **rates})
-
-
-def registry_points(inventory: Inventory, now_ms: int) -> list[str]:
-    """`device_registry` of the gateway and its devices: places and labels for panels."""
-    gateway, site = inventory.gateway, inventory.site
-    fields: dict[str, Value] = {"kind": "gateway", "label": clean_text(inventory.label)}
-    if inventory.place:
-        fields |= {"latitude": inventory.place.latitude, "longitude": inventory.place.longitude}
-    lines = [point(DEVICE_REGISTRY, (gateway, gateway, site, "main"), fields, now_ms)]
-    for device in inventory.devices:
-        fields = {
-            "kind": clean_text(device.kind),
-            "driver": clean_text(device.driver),
-            "label": clean_text(device.label),
-            "heartbeat_s": device.heartbeat_s,
-            "expiry_s": device.expiry_s,
-            "maintenance": int(device.maintenance),
-        }
-        if device.place:
-            fields |= {"latitude": device.place.latitude, "longitude": device.place.longitude}
-        place = (device.name, gateway, site, device.zone)
-        lines.append(point(DEVICE_REGISTRY, place, fields, now_ms))
-    return lines
 
 
 def clean_text(text: str) -> str:

@@ -48,6 +48,13 @@ class Claim(msgspec.Struct, frozen=True):
     since_ms: int
 
 
+class Retired(msgspec.Struct, frozen=True):
+    """A gateway that is gone for good, and what it would bring if it came back."""
+
+    at_ms: int
+    inventory: Inventory
+
+
 class RegistryFile(msgspec.Struct):
     """What is kept over a restart of the watch.
 
@@ -59,6 +66,7 @@ class RegistryFile(msgspec.Struct):
     first_ms: dict[str, int] = {}
     claims: list[Claim] = []
     inventories: dict[str, Inventory] = {}
+    retired: dict[str, Retired] = {}
 
 
 class Registry:
@@ -98,11 +106,18 @@ class Registry:
         """Take in an inventory; an empty text, or why it isn't believed.
 
         A device nobody owns becomes this gateway's, from ever; one that another gateway owns
-        becomes a claim.
+        becomes a claim; one whose owner is retired is whose gateway names it first. What a retired
+        gateway announces is kept for its return.
         """
         refusal = self._refusal(inventory)
         if refusal:
             return refusal
+        if retired := self.file.retired.get(inventory.gateway):
+            if retired.inventory != inventory:
+                kept = msgspec.structs.replace(retired, inventory=inventory)
+                self.file.retired[inventory.gateway] = kept
+                self.changed = True
+            return ""
         if self.file.inventories.get(inventory.gateway) == inventory:
             self.waiting.pop(inventory.gateway, None)
             return ""
@@ -163,6 +178,8 @@ class Registry:
                 self._owned[gateway] += 1
                 if _tells_events(device):
                     self.file.first_ms[device.name] = now_ms
+            elif retired := self.file.retired.get(owners[-1].gateway):
+                self._pass_on(device.name, gateway, retired.at_ms)
             elif owners[-1].gateway != gateway and (
                 device.name not in claimed and len(claimed) < CLAIMS_MAX
             ):
@@ -173,13 +190,42 @@ class Registry:
         """An operator agrees to a move; it counts from the claim's date. False: no such claim."""
         for claim in self.file.claims:
             if (claim.device, claim.gateway) == (device, gateway):
-                self._owned[self.file.owners[device][-1].gateway] -= 1
-                self._owned[gateway] += 1
-                self.file.owners[device].append(Owner(gateway, claim.since_ms))
+                self._pass_on(device, gateway, claim.since_ms)
                 self.file.claims.remove(claim)
                 self.changed = True
                 return True
         return False
+
+    def _pass_on(self, device: str, gateway: str, since_ms: int) -> None:
+        owners = self.file.owners[device]
+        self._owned[owners[-1].gateway] -= 1
+        self._owned[gateway] += 1
+        owners.append(Owner(gateway, since_ms))
+
+    def retire(self, gateway: str, now_ms: int) -> bool:
+        """An operator says that it is gone for good: nobody is to look for it, or for what hangs on
+        it alone. The oldest claim to each device of it holds, and its own claims end. False: no
+        such gateway."""
+        inventory = self.file.inventories.pop(gateway, None)
+        if inventory is None:
+            return False
+        whole = self.waiting.pop(gateway, inventory)
+        self.file.retired[gateway] = Retired(now_ms, whole)
+        self.file.claims = [claim for claim in self.file.claims if claim.gateway != gateway]
+        for claim in tuple(self.file.claims):
+            if self.file.owners[claim.device][-1].gateway == gateway:
+                self.accept(claim.device, claim.gateway)
+        self.changed = True
+        return True
+
+    def bring_back(self, gateway: str, now_ms: int) -> bool:
+        """It isn't gone: what it announced last counts again. False: it isn't retired."""
+        retired = self.file.retired.pop(gateway, None)
+        if retired is None:
+            return False
+        self.changed = True
+        self.announce(retired.inventory, now_ms)
+        return True
 
     def _refusal(self, inventory: Inventory) -> str:
         names = [inventory.gateway, inventory.site]
@@ -188,8 +234,8 @@ class Registry:
             return "a name outside the alphabet"
         if len(inventory.devices) > DEVICES_PER_GATEWAY_MAX:
             return f"more than {DEVICES_PER_GATEWAY_MAX} devices"
-        known = inventory.gateway in self.file.inventories
-        if not known and len(self.file.inventories) >= GATEWAYS_MAX:
+        gateways = self.file.inventories.keys() | self.file.retired.keys()
+        if inventory.gateway not in gateways and len(gateways) >= GATEWAYS_MAX:
             return f"more than {GATEWAYS_MAX} gateways"
         return ""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ingest.broker import Connection, Lost
-from ingest.moves import waiting_moves
+from ingest.moves import Move, Retire, waiting_words
 from ingest.registry import Registry
 from ingest.registry_file import save_registry
 from wire.clock import Clock
@@ -45,26 +45,42 @@ class RegistryKeeping:
             await self._keep_or_try_again()
             await self._clock.pause(KEEP_EVERY_S)
 
-    async def accept_moves(self) -> set[str]:
+    async def take_words(self) -> set[str]:
         """Take up what operators have left (`ingest/moves.py`): on disk and told, then gone. The
-        gateways that a device has moved to."""
-        moved = set[str]()
-        for path, move in await asyncio.to_thread(waiting_moves, self._path):
-            if move is None:
-                log.error("event=bad_move file=%s", path.name)
-            elif path in self._unkept or self._registry.accept(move.device, move.gateway):
+        gateways whose places have to be told anew."""
+        touched = set[str]()
+        for path, word in await asyncio.to_thread(waiting_words, self._path):
+            if word is None:
+                log.error("event=bad_word file=%s", path.name)
+            elif path in self._unkept or self._take_up(word):
                 if path not in self._unkept:
-                    log.info("event=moved device=%s gateway=%s", move.device, move.gateway)
-                    self._counts["moved"] += 1
-                    moved.add(move.gateway)
+                    touched.add(word.gateway)
                 self._unkept.add(path)
                 if not await self._keep_or_try_again():
                     continue
                 self._unkept.discard(path)
-            else:
-                log.warning("event=no_such_claim device=%s gateway=%s", move.device, move.gateway)
             path.unlink(missing_ok=True)
-        return moved & self._registry.inventories.keys()
+        return touched
+
+    def _take_up(self, word: Move | Retire) -> bool:
+        """Whether there was something to do."""
+        now_ms = self._clock.now_ms()
+        match word:
+            case Move(device, gateway):
+                name, done = f"device={device} ", self._registry.accept(device, gateway)
+                event, problem = "moved", "no_such_claim"
+            case Retire(gateway, back=True):
+                name, done = "", self._registry.bring_back(gateway, now_ms)
+                event, problem = "brought_back", "not_retired"
+            case Retire(gateway):
+                name, done = "", self._registry.retire(gateway, now_ms)
+                event, problem = "retired", "no_such_gateway"
+        if done:
+            log.info("event=%s %sgateway=%s", event, name, gateway)
+            self._counts[event] += 1
+        else:
+            log.warning("event=%s %sgateway=%s", problem, name, gateway)
+        return done
 
     async def publish(self) -> None:
         """Tell the ingestors.

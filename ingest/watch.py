@@ -21,6 +21,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
+from functools import partial
 from pathlib import Path
 
 from devices.kinds import KINDS
@@ -35,10 +36,10 @@ from ingest.health import (
     device_facts,
     gateway_fact,
     oldest_waiting_s,
-    registry_points,
 )
 from ingest.latest import Latest
 from ingest.newest import Newest, See
+from ingest.places import Places
 from ingest.rates import Rates
 from ingest.registry import GATEWAYS_MAX, NEW_A_DAY, Registry
 from ingest.registry_file import load_registry
@@ -106,7 +107,7 @@ class Watch:
         self.remote = Remote(registry_path, clock)
         self.listening = False
         self._keeping = RegistryKeeping(self.registry, registry_path, clock, self.counts)
-        self._places_due: set[str] = set(self.registry.inventories)
+        self._places = Places(self.registry.counted_once())  # what an earlier watch wrote
 
     async def run(self, door: Door, client_id: str) -> None:
         """Serve until cancelled."""
@@ -163,7 +164,7 @@ class Watch:
         if refusal:
             raise BadMessage(refusal)
         if self.registry.changed:
-            self._places_due.add(gateway)
+            self._places.due.add(gateway)
             self._keeping.announced.set()
 
     def _refused(self, reason: str) -> None:
@@ -206,15 +207,15 @@ class Watch:
     async def _rounds(self) -> None:
         last_minute = 0
         while True:
-            self._places_due |= await self._keeping.accept_moves()
+            self._places.due |= await self._keeping.take_words()
             for topic, payload in self.latest.due(self.clock.monotonic()):
                 await self._look_into(topic, payload)
             now_ms = self.clock.now_ms()
             if self.alerts:
                 await self.alerts.take_asks(now_ms)
             if await self.remote.take_asks() or now_ms // MINUTE_MS > last_minute:
-                self._places_due |= self.remote.turned(self.registry.inventories, now_ms)
-            if self._places_due or now_ms // MINUTE_MS > last_minute:
+                self._places.due |= self.remote.turned(self.registry.inventories, now_ms)
+            if self._places.due or now_ms // MINUTE_MS > last_minute:
                 minute_ms = now_ms - now_ms % MINUTE_MS
                 try:
                     await self.round(minute_ms, whole=now_ms // MINUTE_MS > last_minute)
@@ -230,20 +231,15 @@ class Watch:
         Raises:
             StoreError: the store can't be read now; the round is over.
         """
-        due, self._places_due = self._places_due, set()
         new_hour, self._hour_ms = hour_of(minute_ms) > self._hour_ms, hour_of(minute_ms)
         if new_hour:
-            due = set(self.registry.inventories)
+            self._places.due |= self.registry.inventories.keys()
         inventories = self.remote.as_worked_at(self.registry.counted_once(), self.clock.now_ms())
-        lines = [
-            line
-            for gateway in sorted(due)
-            for line in registry_points(inventories[gateway], self.clock.now_ms())
-        ]
-        if not await self._write(Bucket.HEALTH, lines):
-            self._places_due |= due
+        await self._places.tell(
+            inventories, self.clock.now_ms(), partial(self._write, Bucket.HEALTH)
+        )
         if whole:
-            self._places_due.update(self.registry.announce_waiting(minute_ms))
+            self._places.due.update(self.registry.announce_waiting(minute_ms))
             if self.registry.changed:
                 self._keeping.announced.set()
             await self._see_newest(minute_ms)
@@ -253,7 +249,8 @@ class Watch:
                     self.alerts.touch(gateway, hour_ms)
             facts = await self._write_health(inventories, minute_ms)
             if self.alerts:
-                look = Look(minute_ms, self.newest.unjudged, facts, inventories)
+                retired = self.registry.file.retired
+                look = Look(minute_ms, self.newest.unjudged, facts, inventories, retired)
                 await self.alerts.round(look)
             self.newest.judged()
             await self._roll_ups.round(minute_ms)

@@ -94,6 +94,12 @@ class Pane {
     return moved;
   }
 
+  // What is removed, at another site, or without a place now; true when it was here.
+  take(id) {
+    this.marks.get(id)?.marker.remove();
+    return this.marks.delete(id);
+  }
+
   arrange() {
     const pitch = this.size() * 1.08;
     const zoom = this.map.getZoom();
@@ -299,7 +305,7 @@ export default {
     this.chosen = false;
     this.seeing = new IntersectionObserver((entries) => this.see(entries), { rootMargin: "2000px" });
     this.stops = [
-      onMarks((marks) => this.put(marks)),
+      onMarks((marks, removed) => this.put(marks, removed)),
       watch(() => this.sites.join(" "), () => this.open(), { flush: "post" }),
     ];
     await this.open();
@@ -314,7 +320,13 @@ export default {
   methods: {
     async open() {
       if (!this.chosen && (this.phone || this.sites.length > SITES_AT_ONCE)) city.site = this.sites[0] ?? "";
+      if (city.site && !this.sites.includes(city.site)) city.site = ""; // its last device is gone
       await nextTick();
+      for (const [site, pane] of this.panes)
+        if (!pane.element.isConnected) {
+          this.panes.delete(site);
+          pane.close();
+        }
       const streets = JSON.parse(this.streets);
       for (const element of this.$el.querySelectorAll("[data-pane]")) {
         const site = element.dataset.pane;
@@ -332,11 +344,14 @@ export default {
         this.put(Object.values(city.devices).filter((mark) => mark.site === pane.site));
       }
     },
-    put(marks) {
+    put(marks, removed = []) {
       const disturbed = new Set();
+      const take = (pane, id) => pane.take(id) && disturbed.add(pane);
+      for (const id of removed) for (const pane of this.panes.values()) take(pane, id);
       for (const mark of marks) {
-        const pane = this.panes.get(mark.site);
-        if (pane?.seen && mark.latitude !== null && pane.put(mark)) disturbed.add(pane);
+        const pane = mark.latitude === null ? undefined : this.panes.get(mark.site);
+        for (const other of this.panes.values()) if (other !== pane) take(other, mark.id);
+        if (pane?.seen && pane.put(mark)) disturbed.add(pane);
       }
       for (const pane of disturbed) pane.followed ? pane.fit() : pane.arrange();
     },

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -43,12 +43,14 @@ WATCH = Place("watch", "watch", "watch", "main")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """One round: what is new, what the watch knows of its own, and what is registered."""
+    """One round: what is new, what the watch knows of its own, and what is registered, or was:
+    `retired` names gateways that are gone for good."""
 
     now_ms: int
     points: Sequence[Point]
     facts: Sequence[Fact]
     inventories: Mapping[str, Inventory]
+    retired: Collection[str] = ()
 
 
 class Alerts:
@@ -183,14 +185,21 @@ class Alerts:
         ]
 
     def _retire(self, look: Look) -> list[Change]:
-        """Devices that their gateway's inventory no longer names, nor any other one."""
+        """Retired gateways, and devices that no inventory names any more."""
         named = {one.name for each in look.inventories.values() for one in each.devices}
+        known = {*look.inventories, *look.retired}
+
+        def is_gone(subject: Subject, place: Place) -> bool:
+            if subject is Subject.GATEWAY:
+                return place.gateway in look.retired
+            return (
+                subject is Subject.DEVICE and place.device not in named and place.gateway in known
+            )
+
         gone = [
             key
             for key, standing in self.evaluator.standings.items()
-            if RULES[key[0]].subject is Subject.DEVICE
-            and standing.place.device not in named
-            and standing.place.gateway in look.inventories
+            if is_gone(RULES[key[0]].subject, standing.place)
         ]
         changes = []
         for key in gone:

@@ -223,6 +223,10 @@ ARRIVAL = Kind(
     ),
 )
 
+REMOVED, GATEWAY_REMOVED = "removed", "gateway_removed"
+"""What the registry says as a kind once no inventory names the device there any more, or the
+gateway is retired or at another site."""
+
 DEVICE_REGISTRY = Kind(
     name="device_registry",
     about="what the inventories say, written when they change and each hour: panels' places",
@@ -230,7 +234,7 @@ DEVICE_REGISTRY = Kind(
     heartbeat_s=3600,
     expiry_s=2 * 86_400,
     fields=_fields(
-        Field("kind", TEXT, "kind of the device, or gateway"),
+        Field("kind", TEXT, "kind of the device, gateway, removed or gateway_removed"),
         Field("driver", TEXT, "driver that decodes it"),
         Field("label", TEXT, "what people call it"),
         Field("latitude", FLOAT, "WGS 84", "°", -90, 90),

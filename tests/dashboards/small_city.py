@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ingest.stores import Bucket, Row, Written
 from ingest.stores.configuration import SqliteSettings
-from ingest.stores.live import Change
+from ingest.stores.kinds import REMOVED
+from ingest.stores.live import Change, LiveStore
 from ingest.stores.open import open_store
 from wire.clock import SystemClock
 
@@ -44,6 +45,11 @@ def place(
     return Change("device_registry", Row(time_ms, tags(device), fields))
 
 
+def removal(device: str, time_ms: int, zone: str = "pelataran") -> Change:
+    """No inventory names it in that zone any more."""
+    return Change("device_registry", Row(time_ms, tags(device, zone=zone), {"kind": REMOVED}))
+
+
 def line(change: Change) -> str:
     """A change as the line that was stored."""
     row = change.row
@@ -61,12 +67,18 @@ def _written(value: int | float | str) -> str:
 async def store_lines(path: Path, changes: Sequence[Change]) -> None:
     """Write them where the ingestor and the watch would."""
     async with open_store(SqliteSettings(path=str(path)), SystemClock()) as store:
-        for bucket in (Bucket.HEALTH, Bucket.CITY):
-            lines = [
-                line(change)
-                for change in changes
-                if change.kind.startswith(("device_", "gateway_")) == (bucket is Bucket.HEALTH)
-            ]
+        await write_changes(store, changes)
+
+
+async def write_changes(store: LiveStore, changes: Sequence[Change]) -> None:
+    """The same, into a store that is open."""
+    for bucket in (Bucket.HEALTH, Bucket.CITY):
+        lines = [
+            line(change)
+            for change in changes
+            if change.kind.startswith(("device_", "gateway_")) == (bucket is Bucket.HEALTH)
+        ]
+        if lines:
             assert await store.write(bucket, lines) == Written()
 
 

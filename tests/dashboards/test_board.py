@@ -13,7 +13,7 @@ from dashboards.headline import Tile
 from dashboards.states import State
 from ingest.stores import Row
 from ingest.stores.live import Change
-from tests.dashboards.small_city import bay, place, reading, tags, whole_city
+from tests.dashboards.small_city import bay, place, reading, removal, tags, whole_city
 
 NOW = 1_790_000_000_000
 
@@ -127,6 +127,53 @@ def test_a_name_that_now_means_another_thing_starts_anew():
     assert (mark.kind, mark.state, mark.fields) == ("waste_container", State.UNKNOWN, {})
     board.apply([bay("x-1", NOW, 1)], NOW)
     assert mark_of(board, "x-1").state is State.UNKNOWN
+
+
+def test_what_was_taken_out_of_the_configuration_leaves_the_board():
+    board = board_of(place("bay-01", "parking_spot", NOW - 9000), bay("bay-01", NOW - 1000, 1))
+    board.patch(NOW)
+    board.apply([removal("bay-01", NOW)], NOW)
+    patch = board.patch(NOW)
+    assert (patch.removed, patch.marks, patch.news) == (["bay-01"], [], True)
+    assert tile_of(board, "parking_spot").total == 0
+    board.apply([bay("bay-01", NOW - 500, 0)], NOW)  # its last reading comes late
+    assert board.snapshot(NOW).marks == []
+    assert not board.patch(NOW).news
+    board.apply([place("bay-01", "parking_spot", NOW + 1)], NOW + 1)
+    patch = board.patch(NOW + 1)
+    assert ([mark.id for mark in patch.marks], patch.removed) == (["bay-01"], [])
+
+
+def test_a_page_that_opens_afterwards_shows_nothing_of_what_is_removed():
+    old = [place("bay-01", "parking_spot", NOW - 9000), bay("bay-01", NOW - 1000, 1)]
+    for changes in ([removal("bay-01", NOW), *old], [*old, removal("bay-01", NOW)]):
+        assert board_of(*changes).snapshot(NOW).marks == []
+
+
+def test_what_moves_to_another_zone_keeps_its_state():
+    board = board_of(place("bay-01", "parking_spot", NOW - 9000), bay("bay-01", NOW - 1000, 1))
+    moved = place("bay-01", "parking_spot", NOW)
+    moved = Change(moved.kind, Row(NOW, tags("bay-01", zone="timur"), moved.row.fields))
+    board.apply([removal("bay-01", NOW - 1), moved], NOW)
+    mark = mark_of(board, "bay-01")
+    assert (mark.zone, mark.state) == ("timur", State.OCCUPIED)
+
+
+def test_a_gateway_may_have_the_name_of_a_device_that_is_removed():
+    board = board_of(*whole_city(NOW))
+    board.apply([removal("mahirah-01", NOW)], NOW)
+    assert mark_of(board, "gateway/mahirah-01").state is State.ONLINE
+
+
+def test_a_retired_gateway_leaves_the_board_with_its_last_words():
+    changes = whole_city(NOW)
+    own = tags("mahirah-01", zone="main")
+    gone = Change("device_registry", Row(NOW, own, {"kind": "gateway_removed"}))
+    for board in (board_of(*changes, gone), board_of(*changes)):
+        board.apply([gone], NOW)
+        health = next(each for each in changes if each.kind == "gateway_health")
+        board.apply([health], NOW)
+        assert tile_of(board, "gateway").total == 1
 
 
 def test_the_four_numbers_of_a_small_city():

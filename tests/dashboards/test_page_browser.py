@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Page as Tab
 from ingest.stores import Row
 from ingest.stores.live import Change
 from tests.dashboards.page_process import page
-from tests.dashboards.small_city import bay, place, store_now, whole_city
+from tests.dashboards.small_city import bay, place, removal, store_now, whole_city
 from wire.clock import SystemClock
 
 pytestmark = pytest.mark.browser
@@ -151,6 +151,49 @@ def test_a_device_that_falls_silent_becomes_unknown_before_ones_eyes(browser, st
         tab.evaluate(WATCH_STATE, ["bay-09", "unknown"])
         assert "tidak diketahui" in (marker(tab, "bay-09").get_attribute("aria-label") or "")
         assert tab.locator('[data-tile="parking_spot"] [data-part="unknown"]').count() == 1
+
+
+def test_a_bay_that_is_taken_away_or_moved_leaves_its_place_on_the_map(browser, store):
+    with page(store) as running, opened(browser, running.address, WALL) as tab:
+        marker(tab, "bay-01").wait_for()
+        tab.wait_for_selector('[data-tile="parking_spot"] .figure span:has-text("4")')
+        store_now(store, [removal("bay-01", CLOCK.now_ms())])
+        marker(tab, "bay-01").wait_for(state="detached")
+        tab.wait_for_selector('[data-tile="parking_spot"] .figure span:has-text("3")')
+        both = tab.locator('[data-device="bay-02"]')
+        assert both.count() == 1  # it stands in Lhokseumawe
+        store_now(store, [place("bay-02", "parking_spot", CLOCK.now_ms())])
+        pane = tab.locator('[data-pane="pasar-mahirah"] [data-device="bay-02"]')
+        pane.wait_for()
+        assert both.count() == 1
+
+
+def test_a_site_that_is_gone_leaves_the_map_and_is_drawn_anew_when_it_comes_back(browser, store):
+    there = [each for each in whole_city(CLOCK.now_ms()) if each.row.tags["site"] == "pasar-inpres"]
+    places = [each for each in there if each.kind == "device_registry"]
+
+    def told(kind_of: Callable[[Change], str]) -> list[Change]:
+        now_ms = CLOCK.now_ms()
+        return [
+            Change(
+                each.kind, Row(now_ms, each.row.tags, {**each.row.fields, "kind": kind_of(each)})
+            )
+            for each in places
+        ]
+
+    def gone(each: Change) -> str:
+        return "gateway_removed" if each.row.fields["kind"] == "gateway" else "removed"
+
+    with page(store) as running, opened(browser, running.address, WALL) as tab:
+        marker(tab, "bay-02").wait_for()
+        tab.click('button[data-site="pasar-inpres"]')
+        store_now(store, told(gone))
+        tab.locator('button[data-site="pasar-inpres"]').wait_for(state="detached")
+        assert marker(tab, "bay-01").is_visible()  # not a city without a site
+        assert tab.locator("[data-device]").count() == 6
+        store_now(store, told(lambda each: str(each.row.fields["kind"])))
+        marker(tab, "bay-02").wait_for()
+        assert tab.locator("[data-device]").count() == 11
 
 
 def test_a_store_that_goes_away_is_told_and_the_page_recovers_by_itself(browser, store):

@@ -79,13 +79,18 @@ async def watching(
             task.cancel()
 
 
-async def newest(store: LiveStore, kind: str) -> dict[str, Row]:
+def known_of(watch: Watch) -> set[str]:
+    return {device.name for each in watch.registry.inventories.values() for device in each.devices}
+
+
+async def newest(store: LiveStore, kind: str, **where: str) -> dict[str, Row]:
     query = Query(
         kind=kind,
         fields=tuple(STORED_KINDS[kind].fields),
         start_ms=0,
         stop_ms=SystemClock().now_ms() + HOUR_MS,
         aggregate=Aggregate.NEWEST,
+        where={tag: (value,) for tag, value in where.items()},
         bucket=Bucket.HEALTH,
     )
     return {row.tags["device"]: row for row in await store.read(query)}
@@ -109,6 +114,66 @@ def test_every_announced_device_gets_a_place_and_a_state_before_it_ever_spoke(tm
             assert {row.fields["state"] for row in states.values()} == {"silent"}
             health = (await newest(store, "gateway_health"))["mahirah-01"].fields
             assert (health["online"], health["balanced"], health["stored"]) == (1, 1, 1)
+
+    asyncio.run(main())
+
+
+def test_what_no_inventory_names_any_more_is_told_as_removed(tmp_path, broker):
+    async def main() -> None:
+        settings = configuration(tmp_path, broker)
+
+        async def told(watch: Watch, store: LiveStore, *known: str) -> dict[str, object]:
+            names = set(known)
+            await eventually(lambda: known_of(watch) == names, "the inventory is taken in")
+            await watch.round(SystemClock().now_ms())
+            places = await newest(store, "device_registry")
+            return {device: row.fields["kind"] for device, row in places.items()}
+
+        async with (
+            watching(settings, tmp_path, SystemClock()) as (watch, store),
+            Gateway(broker, "mahirah-01") as gateway,
+        ):
+            announce(gateway, "bay-1", "bay-2", "bay-3")
+            assert (await told(watch, store, "bay-1", "bay-2", "bay-3"))["bay-1"] == "parking_spot"
+            announce(gateway, "bay-2", "bay-3")
+            assert await told(watch, store, "bay-2", "bay-3") == {
+                "mahirah-01": "gateway",
+                "bay-1": "removed",
+                "bay-2": "parking_spot",
+                "bay-3": "parking_spot",
+            }
+        async with (
+            watching(settings, tmp_path, SystemClock()) as (watch, store),
+            Gateway(broker, "mahirah-01") as gateway,
+        ):
+            announce(gateway, "bay-3")
+            kinds = await told(watch, store, "bay-3")
+            assert (kinds["bay-2"], kinds["bay-3"]) == ("removed", "parking_spot")
+
+    asyncio.run(main())
+
+
+def test_a_bay_that_moves_to_another_zone_has_left_the_old_one(tmp_path, broker):
+    async def main() -> None:
+        settings = configuration(tmp_path, broker)
+        async with (
+            watching(settings, tmp_path, SystemClock()) as (watch, store),
+            Gateway(broker, "mahirah-01") as gateway,
+        ):
+            announce(gateway, "bay-1")
+            await eventually(lambda: known_of(watch) == {"bay-1"}, "the inventory is taken in")
+            await watch.round(SystemClock().now_ms())
+            first = inventory("mahirah-01", "bay-1")
+            moved = msgspec.structs.replace(first.devices[0], zone="b")
+            payload = encode_message(msgspec.structs.replace(first, devices=(moved,)))
+            gateway.client.publish(topic("mahirah-01", Leaf.INVENTORY), payload, qos=1, retain=True)
+            held = watch.registry.inventories
+            await eventually(lambda: held["mahirah-01"].devices[0].zone == "b", "it has moved")
+            await watch.round(SystemClock().now_ms())
+            row = (await newest(store, "device_registry"))["bay-1"]
+            assert (row.tags["zone"], row.fields["kind"]) == ("b", "parking_spot")
+            row = (await newest(store, "device_registry", zone="a"))["bay-1"]
+            assert row.fields["kind"] == "removed"
 
     asyncio.run(main())
 

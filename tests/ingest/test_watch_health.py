@@ -15,8 +15,8 @@ from ingest.health import (
     device_state,
     gateway_fact,
     gateway_online,
-    registry_points,
 )
+from ingest.places import registry_points
 from ingest.rates import Rates
 from ingest.registry import Registry, RegistryFile
 from ingest.stores.kinds import CLOUD_KINDS

@@ -17,6 +17,10 @@ def inventory(gateway: str, *devices: str, site: str = "pasar") -> Inventory:
     )
 
 
+def named(registry: Registry) -> dict[str, list[str]]:
+    return {g: [d.name for d in i.devices] for g, i in registry.counted_once().items()}
+
+
 def test_the_first_to_announce_a_device_owns_it_for_all_time() -> None:
     registry = Registry()
     assert registry.announce(inventory("a", "bay-1"), 5000) == ""
@@ -80,11 +84,39 @@ def test_a_device_that_two_gateways_name_counts_once_while_its_owner_names_it() 
     registry.announce(inventory("a", "bay-1", "bay-2"), 1000)
     registry.announce(inventory("b", "bay-1"), 2000)
 
-    def named() -> dict[str, list[str]]:
-        return {g: [d.name for d in i.devices] for g, i in registry.counted_once().items()}
-
-    assert named() == {"a": ["bay-1", "bay-2"], "b": []}
+    assert named(registry) == {"a": ["bay-1", "bay-2"], "b": []}
     registry.accept("bay-1", "b")
-    assert named() == {"a": ["bay-2"], "b": ["bay-1"]}
+    assert named(registry) == {"a": ["bay-2"], "b": ["bay-1"]}
     registry.announce(inventory("b"), 3000)
-    assert named() == {"a": ["bay-1", "bay-2"], "b": []}
+    assert named(registry) == {"a": ["bay-1", "bay-2"], "b": []}
+
+
+def test_a_retired_gateway_counts_no_more_and_its_devices_are_whose_gateway_names_them_next() -> (
+    None
+):
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1", "bay-2"), 1000)
+    registry.announce(inventory("b", "bay-1"), 2000)
+    registry.announce(inventory("c", "bay-1"), 2500)
+    assert registry.retire("a", 3000)
+    assert named(registry) == {"b": ["bay-1"], "c": []}
+    assert owner_at(registry.file.owners["bay-1"], 2000) == "b"  # who had announced it first
+    registry.announce(inventory("c", "bay-2"), 4000)
+    assert owner_at(registry.file.owners["bay-2"], 2999) == "a"
+    assert owner_at(registry.file.owners["bay-2"], 3000) == "c"
+    assert not registry.retire("a", 5000)
+    assert not registry.retire("nobody", 5000)
+
+
+def test_a_retired_gateway_comes_back_with_what_it_announced_last_and_takes_nothing() -> None:
+    registry = Registry()
+    registry.announce(inventory("a", "bay-1", "bay-2"), 1000)
+    registry.retire("a", 2000)
+    registry.announce(inventory("b", "bay-1"), 3000)
+    assert registry.announce(inventory("a", "bay-1", "bay-3"), 4000) == ""
+    assert named(registry) == {"b": ["bay-1"]}
+    again = Registry(msgspec.json.decode(msgspec.json.encode(registry.file), type=RegistryFile))
+    assert again.bring_back("a", 5000)
+    assert named(again) == {"a": ["bay-3"], "b": ["bay-1"]}
+    assert [(claim.device, claim.gateway) for claim in again.file.claims] == [("bay-1", "a")]
+    assert not again.bring_back("a", 6000)

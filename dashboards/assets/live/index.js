@@ -62,7 +62,10 @@ export function apply(patch) {
   city.away = patch.away ?? false;
   const marks = patch.marks ?? [];
   for (const mark of marks) city.devices[mark.id] = markRaw(mark);
-  if (marks.length) for (const listener of markListeners) listener(marks);
+  const removed = patch.removed ?? [];
+  for (const id of removed) delete city.devices[id];
+  if (marks.length || removed.length)
+    for (const listener of markListeners) listener(marks, removed);
   const shown = city.readings[0]?.number ?? 0;
   const readings = (patch.readings ?? []).filter((seen) => seen.number > shown).map(markRaw).reverse();
   if (readings.length) {

@@ -61,8 +61,9 @@ def look(
     points: Sequence[Change] = (),
     facts: Sequence[Fact] = (),
     inventories: Sequence[Inventory] = (),
+    retired: Sequence[str] = (),
 ) -> Look:
-    return Look(now_ms, points, facts, {each.gateway: each for each in inventories})
+    return Look(now_ms, points, facts, {each.gateway: each for each in inventories}, retired)
 
 
 async def states(store: LiveStore, now_ms: int, *rules: str) -> dict[str, dict[str, Value]]:

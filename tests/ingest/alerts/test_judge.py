@@ -307,6 +307,34 @@ def test_a_device_that_is_taken_away_is_retired_and_one_that_moves_is_not(
     sqlite.run(play, HandClock())
 
 
+def test_a_retired_gateway_is_looked_for_no_more_nor_is_what_it_alone_named(
+    tmp_path: Path, sqlite: Database
+) -> None:
+    async def play(store: LiveStore) -> None:
+        own, box = (made := alerts(store, tmp_path)), made.newsroom.boxes["all"]
+        readings = [
+            await write(store, "waste_container", place(name), {"filling_level": 0.9}, T0)
+            for name in ("bin-1", "bin-2")
+        ]
+        known = [inventory("gw-1", "bin-1", "bin-2"), inventory("gw-2")]
+        at = place("gw-1", "gw-1", zone="main")
+        for minute in range(10):
+            now_ms = T0 + minute * MINUTE_MS
+            silent = Fact("gateway_health", at, {"online": 0})
+            await own.round(look(now_ms, readings if not minute else (), [silent], known))
+        assert "fires gateway_offline gw-1" in news_of(box)
+        told, left = len(box.due), [inventory("gw-2", "bin-2")]
+        await own.round(look(now_ms + MINUTE_MS, inventories=left, retired=["gw-1"]))
+        # bin-2 was told by a dead gateway, and is by a living one now.
+        ended = sorted(news_of(box)[told:])
+        assert ended == ["fires bin_full bin-2", "retired gateway_offline gw-1"]
+        state = await states(store, T0)
+        assert state["gw-1"]["gateway_offline"] == Level.CLEAR
+        assert state["bin-1"]["bin_full"] == Level.CLEAR
+
+    sqlite.run(play, HandClock())
+
+
 def test_a_series_that_disappears_resolves_nothing(tmp_path: Path, sqlite: Database) -> None:
     known = [inventory("gw-1", "bin-1")]
 
