@@ -234,8 +234,9 @@ class Registry:
             return "a name outside the alphabet"
         if len(inventory.devices) > DEVICES_PER_GATEWAY_MAX:
             return f"more than {DEVICES_PER_GATEWAY_MAX} devices"
-        gateways = self.file.inventories.keys() | self.file.retired.keys()
-        if inventory.gateway not in gateways and len(gateways) >= GATEWAYS_MAX:
+        known, retired = self.file.inventories, self.file.retired
+        is_new = inventory.gateway not in known and inventory.gateway not in retired
+        if is_new and len(known) + len(retired) >= GATEWAYS_MAX:
             return f"more than {GATEWAYS_MAX} gateways"
         return ""
 
