@@ -22,11 +22,20 @@ def load_registry(path: Path) -> RegistryFile:
         data = path.read_bytes()
     except FileNotFoundError:
         return RegistryFile()
+    remedy = "Restore it from a backup, or move it away to learn it anew from the gateways"
     try:
-        return msgspec.json.decode(data, type=RegistryFile)
+        file = msgspec.json.decode(data, type=RegistryFile)
     except MALFORMED as error:
-        remedy = "Restore it from a backup, or move it away to learn it anew from the gateways"
         raise ConfigurationError(str(path), "", f"damaged: {error}", remedy) from error
+    if (nobodys := _nobodys(file)) is not None:
+        raise ConfigurationError(str(path), "", f"damaged: {nobodys!r} has no owner", remedy)
+    return file
+
+
+def _nobodys(file: RegistryFile) -> str | None:
+    """A device that is named there and has no owner; None, as in each file of ours."""
+    claimed = (claim.device for claim in file.claims)
+    return next((name for name in (*file.owners, *claimed) if not file.owners.get(name)), None)
 
 
 def save_registry(path: Path, file: RegistryFile) -> None:

@@ -13,8 +13,8 @@ import pytest
 from ingest.broker import Door
 from ingest.configuration import IngestConfiguration
 from ingest.ingestor import Ingestor
-from ingest.registry import RegistryFile
-from ingest.registry_file import load_registry
+from ingest.registry import Claim, RegistryFile
+from ingest.registry_file import load_registry, save_registry
 from ingest.rollup import HOUR_MS, hour_of
 from ingest.stores import Aggregate, Bucket, Query, Row
 from ingest.stores.kinds import STORED_KINDS
@@ -336,3 +336,10 @@ def test_the_registry_is_there_again_after_a_restart_and_a_damaged_one_is_named(
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ConfigurationError, match=r"registry\.json"):
         load_registry(path)
+    for damaged in (
+        RegistryFile(owners={"bay-1": []}),
+        RegistryFile(claims=[Claim("bay-1", "mahirah-02", 5)]),
+    ):
+        save_registry(path, damaged)
+        with pytest.raises(ConfigurationError, match="'bay-1' has no owner"):
+            load_registry(path)
