@@ -161,11 +161,18 @@ def _check_pair(certificate: Path, key: Path, gateway: str) -> None:
 
 
 def _common_names(certificate: Path) -> list[str]:
-    """Those of the first certificate of a file."""
+    """Those of the first certificate of a file.
+
+    Raises:
+        ValueError: it isn't one.
+    """
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
-    subject = x509.load_pem_x509_certificates(certificate.read_bytes())[0].subject
+    try:
+        subject = x509.load_pem_x509_certificates(certificate.read_bytes())[0].subject
+    except x509.InvalidVersion as error:
+        raise ValueError(error) from error
     return [str(one.value) for one in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
 
 

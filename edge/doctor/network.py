@@ -60,7 +60,7 @@ def certificate(look: Told, file: Path, now: datetime) -> Finding:
 
     try:
         (first, *_) = x509.load_pem_x509_certificates(file.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, x509.InvalidVersion) as error:
         why = system_told(error) if isinstance(error, OSError) else error
         return fails(look, told("{file}: {why}", file=file, why=why), _ENROL)
     left = (first.not_valid_after_utc - now).days
