@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gampong.taken_up import WAIT_S, taken_up
+from gampong.taken_up import taken_up_or_said
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
@@ -173,10 +173,8 @@ def _leave(configuration: IngestConfiguration, ask: Ask, clock: SystemClock) -> 
     from ingest.alerts.desk import desk_path, leave_ask
 
     desk = desk_path(Path(configuration.watch.registry_path))
-    if not asyncio.run(taken_up(leave_ask(desk, ask, clock.now_ms()), clock)):
-        print(f"no watch took it up in {WAIT_S:g} s; it will at its next start", file=sys.stderr)
-        return NOT_DONE
-    return 0
+    left = leave_ask(desk, ask, clock.now_ms())
+    return 0 if taken_up_or_said(left, clock) else NOT_DONE
 
 
 def _line(alert: Alert, zone: tzinfo) -> str:

@@ -8,12 +8,11 @@ be used.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from gampong.taken_up import WAIT_S, taken_up
+from gampong.taken_up import taken_up_or_said
 from wire.clock import REAL_TIME, CityTime, SystemClock
 from wire.configuration import ConfigurationError
 
@@ -73,10 +72,7 @@ def run_accept(args: argparse.Namespace) -> int:
             print(f"{move.gateway} doesn't claim {move.device}: see gampong device claims")
             return NOT_DONE
         request = leave_word(registry, move, clock.now_ms())
-        if not asyncio.run(taken_up(request, clock)):
-            print(
-                f"no watch took it up in {WAIT_S:g} s; it will at its next start", file=sys.stderr
-            )
+        if not taken_up_or_said(request, clock):
             return NOT_DONE
     except (ConfigurationError, OSError) as error:
         return _fail(error)

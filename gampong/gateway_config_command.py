@@ -39,7 +39,7 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     config = words.add_parser("config", help="a gateway's configuration, from afar")
     verbs = config.add_subparsers(dest="config_command", required=True, metavar="get|set|diff")
     get = verbs.add_parser("get", help="print what it runs, or what it shall run")
-    _add_common(get)
+    add_gateway(get)
     get.add_argument("--wanted", action="store_true", help="what it shall run; doesn't ask it")
     get.add_argument("--output", type=Path, metavar="TOML", help="write it here (default stdout)")
     get.set_defaults(run=run_get)
@@ -51,14 +51,14 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "confirmed with it in time. Begin from `config get`: a gateway whose file was changed "
         "since refuses. Example: gampong gateway config set ingest.toml gw-1 gw-1.toml --wait 400",
     )
-    _add_common(put)
+    add_gateway(put)
     put.add_argument("toml", type=Path, metavar="TOML", help="the new gateway.toml")
     put.add_argument("--over", action="store_true", help="whatever was changed there meanwhile")
     put.add_argument("--wait", type=float, default=0.0, metavar="S", help="for the trial's end")
     put.set_defaults(run=run_set)
 
     diff = verbs.add_parser("diff", help="what would change: against a file, or what is wanted")
-    _add_common(diff)
+    add_gateway(diff)
     diff.add_argument("toml", type=Path, nargs="?", metavar="TOML", help="default: what is wanted")
     diff.set_defaults(run=run_diff)
 
@@ -66,14 +66,15 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     asks = command.add_subparsers(dest="ask", required=True, metavar="COMMAND")
     for name, (_, what, text) in _WORDS.items():
         one = asks.add_parser(name, help=text, description=text)
-        _add_common(one)
+        add_gateway(one)
         one.add_argument("target", metavar=what)
         if name == "set-interval":
             one.add_argument("seconds", type=float, metavar="SECONDS")
         one.set_defaults(run=run_command, seconds=0.0)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def add_gateway(parser: argparse.ArgumentParser) -> None:
+    """Which gateway, of which watch."""
     parser.add_argument("file", type=Path, metavar="FILE", help="ingest.toml")
     parser.add_argument("name", metavar="NAME", help="the gateway's")
     parser.add_argument(

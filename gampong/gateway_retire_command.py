@@ -8,12 +8,12 @@ be used.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 
-from gampong.taken_up import WAIT_S, taken_up
-from wire.clock import REAL_TIME, CityTime, SystemClock
+from gampong.gateway_config_command import add_gateway
+from gampong.taken_up import taken_up_or_said
+from wire.clock import SystemClock
 from wire.configuration import ConfigurationError
 
 NOT_DONE, UNUSABLE = 1, 2
@@ -28,12 +28,8 @@ def configure(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "It can still connect: gampong gateway revoke sees to that. Example: gampong gateway "
         "retire ingest.toml mahirah-01",
     )
-    retire.add_argument("file", type=Path, metavar="FILE", help="ingest.toml")
-    retire.add_argument("name", metavar="NAME", help="the gateway's")
+    add_gateway(retire)
     retire.add_argument("--back", action="store_true", help="it isn't gone: look for it again")
-    retire.add_argument(
-        "--city-time", type=CityTime.parse, default=REAL_TIME, help="WALL_MS:CITY_MS:RATE"
-    )
     retire.set_defaults(run=run)
 
 
@@ -52,10 +48,7 @@ def run(args: argparse.Namespace) -> int:
             print(_unknown(word.gateway, word.back, retired=word.gateway in file.retired))
             return NOT_DONE
         request = leave_word(registry, word, clock.now_ms())
-        if not asyncio.run(taken_up(request, clock)):
-            print(
-                f"no watch took it up in {WAIT_S:g} s; it will at its next start", file=sys.stderr
-            )
+        if not taken_up_or_said(request, clock):
             return NOT_DONE
     except (ConfigurationError, OSError) as error:
         print(error, file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 from wire.clock import Clock
@@ -19,3 +20,11 @@ async def taken_up(path: Path, clock: Clock) -> bool:
             return False
         await clock.pause(_LOOK_S)
     return True
+
+
+def taken_up_or_said(path: Path, clock: Clock) -> bool:
+    """The same for a command that only waits; that nobody did is said on stderr."""
+    done = asyncio.run(taken_up(path, clock))
+    if not done:
+        print(f"no watch took it up in {WAIT_S:g} s; it will at its next start", file=sys.stderr)
+    return done

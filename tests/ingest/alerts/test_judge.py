@@ -16,7 +16,7 @@ from ingest.alerts.looks import HOURS_A_ROUND
 from ingest.alerts.news import Box
 from ingest.health import Fact
 from ingest.rules import RULES, Level, Rule, Subject
-from ingest.stores.live import LiveStore
+from ingest.stores.live import Change, LiveStore
 from tests.ingest.alerts.rounds import alerts, hourly, inventory, look, place, states, write
 from tests.ingest.rules.replay import CASES, Case
 from tests.ingest.stores.databases import NOW_MS, Database, HandClock
@@ -286,15 +286,19 @@ def test_a_silence_holds_until_it_ends_and_its_history_stays(
     database.run(play, HandClock())
 
 
+async def two_full_bins(store: LiveStore) -> list[Change]:
+    return [
+        await write(store, "waste_container", place(name), {"filling_level": 0.9}, T0)
+        for name in ("bin-1", "bin-2")
+    ]
+
+
 def test_a_device_that_is_taken_away_is_retired_and_one_that_moves_is_not(
     tmp_path: Path, sqlite: Database
 ) -> None:
     async def play(store: LiveStore) -> None:
         own, box = (made := alerts(store, tmp_path)), made.newsroom.boxes["all"]
-        readings = [
-            await write(store, "waste_container", place(name), {"filling_level": 0.9}, T0)
-            for name in ("bin-1", "bin-2")
-        ]
+        readings = await two_full_bins(store)
         known = [inventory("gw-1", "bin-1", "bin-2"), inventory("gw-2")]
         await own.round(look(T0, readings, inventories=known))
         moved = [inventory("gw-1"), inventory("gw-2", "bin-2")]
@@ -312,10 +316,7 @@ def test_a_retired_gateway_is_looked_for_no_more_nor_is_what_it_alone_named(
 ) -> None:
     async def play(store: LiveStore) -> None:
         own, box = (made := alerts(store, tmp_path)), made.newsroom.boxes["all"]
-        readings = [
-            await write(store, "waste_container", place(name), {"filling_level": 0.9}, T0)
-            for name in ("bin-1", "bin-2")
-        ]
+        readings = await two_full_bins(store)
         known = [inventory("gw-1", "bin-1", "bin-2"), inventory("gw-2")]
         at = place("gw-1", "gw-1", zone="main")
         for minute in range(10):
